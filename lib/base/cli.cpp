@@ -1,0 +1,293 @@
+#include "base/cli.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <new>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "base/parallel.hpp"
+#include "base/progress.hpp"
+#include "base/version.hpp"
+
+namespace gristmill::cli {
+
+namespace {
+
+constexpr int kFailed = 1, kUsage = 2, kRequeue = 75;
+
+uint64_t peak_bytes() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+std::string version_text(const std::string& name) {
+  return str(name, " (gristmill) ", GRISTMILL_VERSION, "\ncompiler ", GRISTMILL_COMPILER, ", backends: cpu");
+}
+
+}  // namespace
+
+struct Tool::State {
+  std::string name;
+  std::unique_ptr<CLI::App> owned;  ///< null in a subcommand
+  CLI::App* app = nullptr;
+  Common common;
+  Common* shared = nullptr;  ///< a subcommand writes into its tool's
+  std::string group = "Options";
+  CLI::Option* last = nullptr;
+  std::vector<std::string> examples;
+  std::vector<std::unique_ptr<Tool>> subcommands;
+  std::vector<std::pair<CLI::App*, std::function<void()>>> bodies;
+  std::string progress = "auto";
+  bool quiet = false, verbose = false;
+  bool has_inputs = false, has_binary_output = false;
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+
+  template <class T>
+  CLI::Option* add(const std::string& flags, T& value, const std::string& help) {
+    last = app->add_option(flags, value, help)->capture_default_str()->group(group);
+    return last;
+  }
+};
+
+Tool::Tool(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Tool::Tool(std::string name, std::string summary) : state_(std::make_unique<State>()) {
+  auto& s = *state_;
+  s.name = std::move(name);
+  s.owned = std::make_unique<CLI::App>(std::move(summary), s.name);
+  s.app = s.owned.get();
+  s.shared = &s.common;
+  s.app->set_version_flag("--version", [this] { return version_text(state_->name); });
+  s.app->set_config("--config", "", "read options from a TOML file (flags win; an unknown key is an error)");
+  s.app->allow_config_extras(CLI::config_extras_mode::error);
+  s.app->add_option("--progress", s.progress, "progress line on standard error: auto, always, never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str()
+      ->group("Common");
+  s.app->add_flag("-q,--quiet", s.quiet, "errors and warnings only")->group("Common");
+  s.app->add_flag("-v,--verbose", s.verbose, "more messages")->group("Common");
+  s.app->get_option("--config")->group("Common");
+  s.app->get_option("--version")->group("Common");
+  s.app->set_help_flag("-h,--help", "print this help and exit")->group("Common");
+}
+
+Tool::~Tool() = default;
+
+Tool& Tool::inputs(const std::string& what) {
+  state_->has_inputs = true;
+  state_->app->add_option("files", state_->shared->inputs, what)->type_name("FILE")->group("Input and output");
+  return *this;
+}
+
+Tool& Tool::output(const std::string& what) {
+  state_->app->add_option("-o,--output", state_->shared->output, what)->type_name("FILE")->capture_default_str()->group(
+      "Input and output");
+  return *this;
+}
+
+Tool& Tool::binary_output(const std::string& what) {
+  state_->has_binary_output = true;
+  state_->app->add_flag("--force", state_->shared->force, "write binary data to a terminal all the same")
+      ->group("Input and output");
+  return output(what);
+}
+
+Tool& Tool::threads() {
+  state_->app->add_option("-j,--threads", state_->shared->threads, "threads; the result never depends on it (default: all)")
+      ->check(CLI::Range(1, 4096))
+      ->group("Compute");
+  return *this;
+}
+
+Tool& Tool::seed() {
+  state_->app->add_option("--seed", state_->shared->seed, "seed of the random numbers")->capture_default_str()->group("Compute");
+  return *this;
+}
+
+Tool& Tool::device() {
+  state_->app->add_option("--device", state_->shared->device, "auto, cpu or cuda[:N]")->capture_default_str()->group("Compute");
+  return *this;
+}
+
+Tool& Tool::stats() {
+  state_->app->add_option("--stats", state_->shared->stats_file, "write counts of records, bytes and drops as JSON")
+      ->type_name("FILE")
+      ->group("Input and output");
+  return *this;
+}
+
+void Tool::option(const std::string& flags, bool& value, const std::string& help) {
+  state_->last = state_->app->add_flag(flags, value, help)->group(state_->group);
+}
+void Tool::option(const std::string& flags, int& value, const std::string& help) { state_->add(flags, value, help); }
+void Tool::option(const std::string& flags, int64_t& value, const std::string& help) { state_->add(flags, value, help); }
+void Tool::option(const std::string& flags, uint64_t& value, const std::string& help) { state_->add(flags, value, help); }
+void Tool::option(const std::string& flags, double& value, const std::string& help) { state_->add(flags, value, help); }
+void Tool::option(const std::string& flags, std::string& value, const std::string& help) { state_->add(flags, value, help); }
+void Tool::option(const std::string& flags, std::vector<std::string>& value, const std::string& help) {
+  // One value an occurrence, so that an option before the files does not swallow them.
+  state_->add(flags, value, help)->expected(1)->take_all()->delimiter(',')->allow_extra_args(false);
+}
+
+void Tool::size_option(const std::string& flags, uint64_t& value, const std::string& help) {
+  const auto set = [&value](const std::string& text) {
+    const auto size = parse_size(text);
+    if (size) value = *size;
+    return size.has_value();
+  };
+  state_->last = state_->app->add_option_function<std::string>(
+      flags,
+      [flags, set](const std::string& text) {
+        if (!set(text)) throw CLI::ValidationError(flags, text + " is no size such as 64MiB or 2G");
+      },
+      help);
+  state_->last->type_name("SIZE")->default_str(str(value))->group(state_->group);
+}
+
+void Tool::required() { state_->last->required(); }
+void Tool::group(const std::string& name) { state_->group = name; }
+void Tool::example(const std::string& command) { state_->examples.push_back(command); }
+
+void Tool::choice_text(const std::string& flags, const std::vector<std::string>& names, const std::string& current,
+                       const std::string& help, std::function<void(const std::string&)> set) {
+  const std::string listed = join(names, ", ");
+  state_->last = state_->app->add_option_function<std::string>(
+      flags,
+      [=](const std::string& text) {
+        if (std::find(names.begin(), names.end(), text) == names.end()) {
+          throw CLI::ValidationError(flags, "\"" + text + "\" is none of: " + listed);
+        }
+        set(text);
+      },
+      help + ": " + listed);
+  state_->last->type_name("NAME")->default_str(current)->group(state_->group);
+}
+
+Tool& Tool::subcommand(const std::string& name, const std::string& summary, std::function<void()> body) {
+  auto child = std::make_unique<State>();
+  child->name = state_->name + " " + name;
+  child->app = state_->app->add_subcommand(name, summary);
+  child->app->fallthrough();
+  child->shared = &state_->common;
+  state_->bodies.emplace_back(child->app, std::move(body));
+  state_->app->require_subcommand(1);
+  state_->subcommands.push_back(std::unique_ptr<Tool>(new Tool(std::move(child))));
+  return *state_->subcommands.back();
+}
+
+bool Tool::given(const std::string& flag) const {
+  const auto* option = state_->app->get_option_no_throw(flag);
+  return option != nullptr && option->count() > 0;
+}
+
+const Common& Tool::common() const { return *state_->shared; }
+const std::string& Tool::name() const { return state_->name; }
+
+namespace {
+
+std::string footer(const std::vector<std::string>& examples) {
+  std::string text;
+  if (!examples.empty()) text += "Examples:\n";
+  for (const auto& example : examples) text += "  " + example + "\n";
+  return text + "\nExit codes: 0 ok, 1 failed, 2 usage or configuration, 75 stopped after a checkpoint (run again).";
+}
+
+/// Everything standard output still holds must reach it, or the run has failed.
+void close_standard_output() {
+  if (std::fflush(stdout) != 0) fail_errno("cannot write", "standard output");
+}
+
+}  // namespace
+
+int Tool::run(int argc, char** argv, const std::function<void()>& body) {
+  auto& s = *state_;
+  log::set_name(s.name);
+  s.app->footer(footer(s.examples));
+  for (const auto& child : s.subcommands) child->state_->app->footer(footer(child->state_->examples));
+  try {
+    s.app->parse(argc, argv);
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    const int code = s.app->exit(wanted);
+    return std::fflush(stdout) == 0 ? code : kFailed;
+  } catch (const CLI::ParseError& error) {
+    log::write(str(error.what(), "; see ", s.name, " --help"));
+    return kUsage;
+  }
+  if (s.quiet) log::set_level(log::Level::quiet);
+  if (s.verbose) log::set_level(log::Level::verbose);
+  if (s.progress == "always") progress::set_mode(progress::Mode::always);
+  if (s.progress == "never") progress::set_mode(progress::Mode::never);
+  if (s.common.threads == 0) s.common.threads = available_threads();
+  bool wants_input = s.has_inputs, binary = s.has_binary_output;
+  for (const auto& child : s.subcommands) {
+    if (!child->state_->app->parsed()) continue;
+    wants_input |= child->state_->has_inputs;
+    binary |= child->state_->has_binary_output;
+  }
+  try {
+    if (s.common.inputs.empty() && wants_input) {
+      if (is_terminal(STDIN_FILENO)) {
+        fail(Kind::usage, "no input: name files or pipe data in; see ", s.name, " --help");
+      }
+      s.common.inputs = {"-"};
+    }
+    if (binary && s.common.output == "-" && !s.common.force && is_terminal(STDOUT_FILENO)) {
+      fail(Kind::usage, "refusing to write binary data to a terminal; use -o FILE, or pipe to shard-cat");
+    }
+    for (const auto& [app, run_body] : s.bodies) {
+      if (app->parsed()) run_body();
+    }
+    if (body) body();
+    close_standard_output();
+    progress::clear();
+    return 0;
+  } catch (const Stopped& stopped) {
+    log::write(stopped.what());
+    return kRequeue;
+  } catch (const Error& error) {
+    log::write(error.what());
+    return error.kind() == Kind::usage ? kUsage : kFailed;
+  } catch (const std::bad_alloc&) {
+    log::write("out of memory: use a smaller batch, --memory, or a larger machine");
+    return kFailed;
+  } catch (const std::exception& error) {
+    log::write(str("internal error: ", error.what()));
+    return kFailed;
+  }
+}
+
+void Tool::report(const Stats& stats) const {
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - state_->start).count();
+  Json dropped = Json::object();
+  std::string reasons;
+  for (const auto& [reason, records] : stats.dropped) {
+    dropped[reason] = records;
+    reasons += str(reasons.empty() ? " (" : ", ", reason, " ", records);
+  }
+  if (!reasons.empty()) reasons += ")";
+  log::info(stats.records_in, " records in, ", stats.records_out, " out, ", stats.records_dropped(), " dropped", reasons,
+            "; ", format_bytes(stats.bytes_in), " in, ", format_bytes(stats.bytes_out), " out; ",
+            format_fixed(seconds, 1), " s, ", format_bytes(peak_bytes()), " peak");
+  const auto& file = state_->shared->stats_file;
+  if (file.empty()) return;
+  Json json = Json::object();
+  json["records_in"] = stats.records_in;
+  json["records_out"] = stats.records_out;
+  json["dropped"] = dropped;
+  json["bytes_in"] = stats.bytes_in;
+  json["bytes_out"] = stats.bytes_out;
+  json["seconds"] = seconds;
+  json["peak_bytes"] = peak_bytes();
+  write_file(file, json.dump(2) + "\n");
+}
+
+}  // namespace gristmill::cli

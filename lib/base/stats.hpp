@@ -1,0 +1,26 @@
+#pragma once
+
+// What a stage did with its records: everything that goes in comes out or is counted under a reason.
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace gristmill {
+
+struct Stats {
+  uint64_t records_in = 0;
+  uint64_t records_out = 0;
+  std::map<std::string, uint64_t> dropped;  ///< reason → records
+  uint64_t bytes_in = 0;                    ///< as read, before decompression where that is known
+  uint64_t bytes_out = 0;
+
+  void drop(const std::string& reason, uint64_t records = 1) { dropped[reason] += records; }
+  uint64_t records_dropped() const {
+    uint64_t sum = 0;
+    for (const auto& [reason, records] : dropped) sum += records;
+    return sum;
+  }
+};
+
+}  // namespace gristmill
