@@ -1,0 +1,84 @@
+#pragma once
+
+// A device owns memory and a stream of work. Kernels (Backend) enqueue on the stream; write() enqueues too; read() waits for all that
+// was enqueued before it. Host code never follows a device pointer.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/tensor.hpp"
+
+namespace gristmill::runtime {
+
+class Backend;
+
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual std::string name() const = 0;  ///< "cpu (avx512)", for people and the checkpoint record
+  /// The type of parameters, activations and gradients here: f32, or f64 on the double-precision reference.
+  virtual DType real() const = 0;
+  virtual Backend& backend() = 0;
+
+  /// Zeroed memory, aligned to 64 bytes. Throws Error{device} that says how much was asked for when there is none.
+  virtual void* allocate(size_t bytes) = 0;
+  virtual void release(void* memory) noexcept = 0;
+  virtual void write(void* to, const void* host, size_t bytes) = 0;
+  virtual void read(void* host, const void* from, size_t bytes) = 0;
+  /// Waits until the stream is empty.
+  virtual void synchronize() = 0;
+};
+
+/// Owned device memory of rows × cols elements.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Device& device, DType dtype, int64_t rows, int64_t cols);
+  ~Buffer();
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+
+  View view() const { return view_; }
+  explicit operator bool() const { return static_cast<bool>(view_); }
+
+ private:
+  Device* device_ = nullptr;
+  View view_;
+};
+
+/// Memory that grows on demand and is reused: asks for rows × cols, keeps what it has if that is enough.
+class Scratch {
+ public:
+  explicit Scratch(Device& device) : device_(&device) {}
+  /// A dense view of rows × cols; its content is undefined. Earlier views of this scratch become invalid if it grows.
+  View get(DType dtype, int64_t rows, int64_t cols);
+
+ private:
+  Device* device_;
+  Buffer buffer_;
+};
+
+// Host values in and out. `real` converts between double or float on the host and the device's own type. Views must be dense.
+void write_real(Device& device, View to, std::span<const float> values);
+void write_real(Device& device, View to, std::span<const double> values);
+void write_ints(Device& device, View to, std::span<const int32_t> values);
+std::vector<double> read_real(Device& device, ConstView from);
+std::vector<float> read_float(Device& device, ConstView from);
+std::vector<int32_t> read_ints(Device& device, ConstView from);
+
+/// Opens "auto", "cpu" or "cuda[:N]". This build has no CUDA backend: asking for it is Error{device}; auto takes the CPU.
+/// GRISTMILL_ISA=scalar|avx2|avx512 overrides what cpuid offers.
+std::unique_ptr<Device> open_device(const std::string& name, int threads);
+
+/// The oracle: plain C++ on one thread, templated on the scalar. `real` is f64 or f32.
+std::unique_ptr<Device> open_reference_device(DType real);
+
+/// Wraps a device so that the host cannot read or write its memory: a stray access faults. For tests.
+std::unique_ptr<Device> guard_device(std::unique_ptr<Device> inner);
+
+}  // namespace gristmill::runtime
