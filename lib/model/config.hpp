@@ -1,0 +1,51 @@
+#pragma once
+
+// The shape of a transformer: what config.json of a Hugging Face model directory says, for the Llama and GPT-2 families.
+
+#include <cstdint>
+#include <string>
+
+#include "base/json.hpp"
+
+namespace gristmill::model {
+
+enum class Family {
+  llama,  ///< RMSNorm, rotary positions, SwiGLU, grouped-query attention (Touvron et al. 2023)
+  gpt2,   ///< LayerNorm, learned positions, GELU, biases (Radford et al. 2019)
+};
+
+/// What stands on top of the final norm.
+enum class Head {
+  language,  ///< logits over the vocabulary
+  scalar,    ///< one number a position: reward and value models (LlamaForSequenceClassification, one label)
+};
+
+struct Config {
+  Family family = Family::llama;
+  Head head = Head::language;
+  int64_t vocab_size = 4096;
+  int64_t dim = 256;
+  int64_t layers = 6;
+  int64_t heads = 8;
+  int64_t kv_heads = 4;
+  int64_t head_dim = 32;
+  int64_t hidden_dim = 768;  ///< width of the feed-forward layer
+  int64_t context = 256;
+  double norm_epsilon = 1e-5;
+  double rope_theta = 10000;
+  bool tied = true;  ///< the head shares the embedding's weights
+  uint32_t bos_token = 0, eos_token = 0, pad_token = 0;
+
+  /// Error{usage} that names the field when the numbers do not fit together.
+  void validate() const;
+  int64_t parameter_count() const;
+  /// Training FLOPs a token: 6 · parameters + 12 · layers · dim · context.
+  double flops_per_token() const;
+
+  /// config.json of Hugging Face; unsupported architectures and features are Error{input} naming what is not supported.
+  static Config from_json(const Json& json, const std::string& where);
+  Json to_json() const;
+  friend bool operator==(const Config&, const Config&) = default;
+};
+
+}  // namespace gristmill::model
