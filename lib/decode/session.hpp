@@ -1,0 +1,36 @@
+#pragma once
+
+// A model together with its tokenizer, as generation, evaluation and judging use them.
+
+#include <memory>
+#include <string>
+
+#include "model/config.hpp"
+#include "model/transformer.hpp"
+#include "runtime/device.hpp"
+#include "tokenizer/tokenizer.hpp"
+
+namespace gristmill::decode {
+
+/// The device that was opened must outlive the session.
+struct Session {
+  std::string path;  ///< the model directory, resolved
+  std::unique_ptr<model::Transformer> model;
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer;  ///< null when opened without
+
+  /// The tokenizer; Error{usage} that says what to do when the session has none.
+  const tokenizer::Tokenizer& tokens() const;
+};
+
+enum class WithTokenizer { yes, no };
+
+/// Loads a model directory, or the last checkpoint of a run directory, and the tokenizer.json beside the
+/// weights (`tokenizer_file` unless empty). A tokenizer with more ids than the model's vocabulary is
+/// Error{input}: its ids would be out of range. Fewer are allowed, since vocabularies are often padded.
+/// Asking for Head::scalar of a directory that holds a language model is Error{input}: its rewards would be
+/// random.
+Session open_session(runtime::Device& device, const std::string& path,
+                     WithTokenizer with = WithTokenizer::yes, const std::string& tokenizer_file = "",
+                     model::Head head = model::Head::language);
+
+}  // namespace gristmill::decode
