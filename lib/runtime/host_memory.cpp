@@ -1,0 +1,28 @@
+#include "runtime/host_memory.hpp"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "base/error.hpp"
+
+namespace gristmill::runtime {
+
+void* allocate_host(size_t bytes, const char* device) {
+  constexpr size_t kLine = 64, kHugePage = size_t{2} << 20;
+  const size_t alignment = bytes >= 2 * kHugePage ? kHugePage : kLine;
+  const size_t rounded = bytes == 0 ? alignment : (bytes + alignment - 1) / alignment * alignment;
+  void* memory = rounded < bytes ? nullptr : std::aligned_alloc(alignment, rounded);
+  if (memory == nullptr) {
+    fail(Kind::device, "device ", device, " has no ", bytes,
+         " bytes of memory left: use smaller batches or a smaller model");
+  }
+  if (alignment == kHugePage) ::madvise(memory, rounded, MADV_HUGEPAGE);
+  std::memset(memory, 0, rounded);
+  return memory;
+}
+
+void release_host(void* memory) noexcept { std::free(memory); }
+
+}  // namespace gristmill::runtime

@@ -1,0 +1,27 @@
+#include <string>
+
+#include "base/error.hpp"
+#include "runtime/device.hpp"
+
+namespace gristmill::runtime {
+
+namespace {
+
+bool names_cuda(const std::string& name) {
+  return name == "cuda" || name.starts_with("cuda:") || name == "emu";
+}
+
+}  // namespace
+
+std::unique_ptr<Device> open_device(const std::string& name, int threads) {
+  if (name == "cpu" || name == "auto") {
+    (void)threads;
+    return open_reference_device(DType::f32);
+  }
+  if (names_cuda(name)) {
+    fail(Kind::device, "device ", name, ": this build has no CUDA backend; use --device cpu");
+  }
+  fail(Kind::usage, "unknown device '", name, "': expected auto, cpu or cuda[:N]");
+}
+
+}  // namespace gristmill::runtime
