@@ -1,7 +1,7 @@
 #pragma once
 
-// What a shard says of itself before its data: schema, tool, options. Nothing here may depend on threads, devices, paths, hosts or
-// the clock, since equal work must give equal bytes.
+// What a shard says of itself before its data: schema, tool, options. Nothing here may depend on threads,
+// devices, paths, hosts or the clock, since equal work must give equal bytes.
 
 #include <cstdint>
 #include <string>
@@ -22,6 +22,7 @@ struct Header {
   uint64_t seed = 1;
   Json options = Json::object();  ///< the options that affect the output
   Json extra = Json::object();    ///< schema-specific: a token shard's dtype, vocabulary size, tokenizer hash
+  std::string version;            ///< of the tool; the writer fills it in
 };
 
 }  // namespace gristmill::shard

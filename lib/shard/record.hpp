@@ -18,8 +18,8 @@ struct Document {
   Json metadata = Json::object();
   Json extra = Json::object();  ///< keys this struct does not know, in their order
 
-  /// Reads one line. Dolma's and FineWeb's spellings are accepted ("raw_content", "content"; a numeric id). A record without
-  /// text is Error{input}; `where` starts the message.
+  /// Reads one line. Dolma's and FineWeb's spellings are accepted ("raw_content", "content"; a numeric id). A
+  /// record without text is Error{input}; `where` starts the message.
   static Document parse(std::string_view line, std::string_view where);
   std::string to_line() const;  ///< one JSON object, no newline
 };
@@ -39,8 +39,8 @@ struct Conversation {
   std::string to_line() const;
 };
 
-/// {"id","prompt":[…],"chosen":[…],"rejected":[…],"annotator"?,"margin"?}. Strings and full conversations in place of the
-/// lists, and HH transcripts, are converted.
+/// {"id","prompt":[…],"chosen":[…],"rejected":[…],"annotator"?,"margin"?}. Strings and full conversations in
+/// place of the lists, and HH transcripts, are converted.
 struct Preference {
   std::string id;
   std::vector<Message> prompt, chosen, rejected;

@@ -21,7 +21,8 @@ struct TokenShardInfo {
 
 class TokenWriter {
  public:
-  TokenWriter(const std::string& path, const TokenShardInfo& info, const Json& options, uint64_t seed, int threads);
+  TokenWriter(const std::string& path, const TokenShardInfo& info, const Json& options, uint64_t seed,
+              int threads);
   ~TokenWriter();
   /// Appends a document's ids; the end-of-text id is put in front here.
   void write(std::span<const uint32_t> ids);
@@ -42,8 +43,8 @@ struct TokenSet {
   std::string digest;                     ///< names the content, for checkpoints
 };
 
-/// Reads token shards ("-" allowed). Shards of different tokenizers together are Error{input}; `expected_hash`, unless empty, must
-/// be theirs. An id outside the vocabulary is Error{input}.
+/// Reads token shards ("-" allowed). Shards of different tokenizers together are Error{input};
+/// `expected_hash`, unless empty, must be theirs. An id outside the vocabulary is Error{input}.
 TokenSet read_tokens(const std::vector<std::string>& paths, const std::string& expected_hash = "");
 
 }  // namespace gristmill::shard

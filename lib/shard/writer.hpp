@@ -1,6 +1,7 @@
 #pragma once
 
-// Writes a shard in one pass, to a file or a pipe. Compression runs on several threads; the bytes do not depend on how many.
+// Writes a shard in one pass, to a file or a pipe. Compression runs on several threads; the bytes do not
+// depend on how many.
 
 #include <cstdint>
 #include <memory>
@@ -14,9 +15,10 @@ namespace gristmill::shard {
 
 struct WriterOptions {
   int threads = 1;
-  int level = 3;                      ///< zstd compression level
-  uint64_t frame_bytes = 1 << 20;     ///< decoded size at which a frame is closed (at a record's end)
-  bool plain = false;                 ///< bare JSON Lines without container; chosen by writer_options() for paths ending in .jsonl
+  int level = 3;                   ///< zstd compression level
+  uint64_t frame_bytes = 1 << 20;  ///< decoded size at which a frame is closed (at a record's end)
+  bool plain =
+      false;  ///< bare JSON Lines without container; chosen by writer_options() for paths ending in .jsonl
 };
 
 /// The options a path asks for: plain for "….jsonl", the container otherwise.
@@ -33,8 +35,8 @@ class Writer {
 
   /// Appends one record; a newline is added.
   void write(std::string_view record);
-  /// Appends raw bytes of a binary schema (token ids), counted as `records` records. Frames are cut at multiples of
-  /// frame_bytes.
+  /// Appends raw bytes of a binary schema (token ids), counted as `records` records. Frames are cut at
+  /// multiples of frame_bytes.
   void write_bytes(const void* data, size_t size, uint64_t records);
   /// Adds a schema-specific index block behind the data (document starts).
   void set_index(std::string index);
