@@ -4,16 +4,24 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <csignal>
 #include <cstdio>
+#include <iterator>
+#include <limits>
 #include <new>
+#include <optional>
+#include <system_error>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
-#include "base/json.hpp"
+#include "base/job_array.hpp"
 #include "base/log.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
+#include "base/toml.hpp"
 #include "base/version.hpp"
 
 namespace gristmill::cli {
@@ -32,6 +40,48 @@ std::string version_text(const std::string& name) {
   return str(name, " (gristmill) ", GRISTMILL_VERSION, "\ncompiler ", GRISTMILL_COMPILER, ", backends: cpu");
 }
 
+template <class T>
+std::optional<T> parse_number(std::string_view text) {
+  if constexpr (std::is_floating_point_v<T>) {
+    const auto number = parse_double(text);
+    return number && std::isfinite(*number) ? number : std::nullopt;
+  } else if constexpr (std::is_unsigned_v<T>) {
+    return parse_uint(text);
+  } else {
+    const auto number = parse_int(text);
+    if (!number || *number < std::numeric_limits<T>::min() || *number > std::numeric_limits<T>::max())
+      return {};
+    return static_cast<T>(*number);
+  }
+}
+
+template <class T>
+std::string number_hint() {
+  if (std::is_floating_point_v<T>) return " is no number";
+  if (std::is_unsigned_v<T>) return " is no whole number from 0 up";
+  return str(" is no whole number between ", std::numeric_limits<T>::min(), " and ",
+             std::numeric_limits<T>::max());
+}
+
+/// CLI11 asks this for the contents of --config. Its own reader cuts strings at # and differs between
+/// versions.
+class TomlConfig : public CLI::Config {
+ public:
+  std::string to_config(const CLI::App*, bool, bool, std::string) const override { return {}; }
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+    const std::string text{std::istreambuf_iterator<char>(input), std::istreambuf_iterator<char>()};
+    std::vector<CLI::ConfigItem> result;
+    for (const auto& setting : flatten_toml(parse_toml(text, "--config"))) {
+      CLI::ConfigItem item;
+      item.parents = setting.tables;  // a table is a subcommand
+      item.name = setting.key;
+      item.inputs = setting.values;
+      result.push_back(std::move(item));
+    }
+    return result;
+  }
+};
+
 }  // namespace
 
 struct Tool::State {
@@ -40,12 +90,13 @@ struct Tool::State {
   CLI::App* app = nullptr;
   Common common;
   Common* shared = nullptr;  ///< a subcommand writes into its tool's
+  State* parent = nullptr;   ///< of a subcommand: its tool
   std::string group = "Options";
   CLI::Option* last = nullptr;
   std::vector<std::string> examples;
   std::vector<std::unique_ptr<Tool>> subcommands;
   std::vector<std::pair<CLI::App*, std::function<void()>>> bodies;
-  std::string progress = "auto";
+  std::string progress = "auto", shard;
   bool quiet = false, verbose = false;
   bool has_inputs = false, has_binary_output = false;
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
@@ -54,6 +105,20 @@ struct Tool::State {
   CLI::Option* add(const std::string& flags, T& value, const std::string& help) {
     last = app->add_option(flags, value, help)->capture_default_str()->group(group);
     return last;
+  }
+
+  /// A number is read by our own strict parser, not by CLI11's, which takes 010 for 8 in one version and 10
+  /// in another.
+  template <class T>
+  CLI::Option* add_number(const std::string& flags, T& value, const std::string& help,
+                          const std::string& in_group) {
+    const auto set = [flags, &value](const std::string& text) {
+      const auto number = parse_number<T>(text);
+      if (!number) throw CLI::ValidationError(flags, gristmill::quoted(text) + number_hint<T>());
+      value = *number;
+    };
+    last = app->add_option_function<std::string>(flags, set, help)->default_str(str(value))->group(in_group);
+    return last->type_name(std::is_floating_point_v<T> ? "X" : "N");
   }
 };
 
@@ -67,6 +132,7 @@ Tool::Tool(std::string name, std::string summary) : state_(std::make_unique<Stat
   s.shared = &s.common;
   s.app->set_version_flag("--version", [this] { return version_text(state_->name); });
   s.app->set_config("--config", "", "read options from a TOML file (flags win; an unknown key is an error)");
+  s.app->config_formatter(std::make_shared<TomlConfig>());
   s.app->allow_config_extras(CLI::config_extras_mode::error);
   s.app->add_option("--progress", s.progress, "progress line on standard error: auto, always, never")
       ->check(CLI::IsMember({"auto", "always", "never"}))
@@ -83,13 +149,17 @@ Tool::~Tool() = default;
 
 Tool& Tool::inputs(const std::string& what) {
   state_->has_inputs = true;
-  state_->app->add_option("files", state_->shared->inputs, what)->type_name("FILE")->group("Input and output");
+  state_->app->add_option("files", state_->shared->inputs, what)
+      ->type_name("FILE")
+      ->group("Input and output");
   return *this;
 }
 
 Tool& Tool::output(const std::string& what) {
-  state_->app->add_option("-o,--output", state_->shared->output, what)->type_name("FILE")->capture_default_str()->group(
-      "Input and output");
+  state_->app->add_option("-o,--output", state_->shared->output, what)
+      ->type_name("FILE")
+      ->capture_default_str()
+      ->group("Input and output");
   return *this;
 }
 
@@ -101,24 +171,40 @@ Tool& Tool::binary_output(const std::string& what) {
 }
 
 Tool& Tool::threads() {
-  state_->app->add_option("-j,--threads", state_->shared->threads, "threads; the result never depends on it (default: all)")
-      ->check(CLI::Range(1, 4096))
-      ->group("Compute");
+  state_
+      ->add_number("-j,--threads", state_->shared->threads,
+                   "threads; the result never depends on it (default: all)", "Compute")
+      ->default_str("")
+      ->check(CLI::Range(1, 4096));
   return *this;
 }
 
 Tool& Tool::seed() {
-  state_->app->add_option("--seed", state_->shared->seed, "seed of the random numbers")->capture_default_str()->group("Compute");
+  state_->add_number("--seed", state_->shared->seed, "seed of the random numbers", "Compute");
+  return *this;
+}
+
+Tool& Tool::shard() {
+  auto& texts = state_->shared == &state_->common ? *state_ : *state_->parent;
+  state_->app
+      ->add_option("--shard", texts.shard,
+                   "take only part I (from 0) of N of the input files: I/N, or slurm to read the job array's "
+                   "variables")
+      ->type_name("I/N")
+      ->group("Input and output");
   return *this;
 }
 
 Tool& Tool::device() {
-  state_->app->add_option("--device", state_->shared->device, "auto, cpu or cuda[:N]")->capture_default_str()->group("Compute");
+  state_->app->add_option("--device", state_->shared->device, "auto, cpu or cuda[:N]")
+      ->capture_default_str()
+      ->group("Compute");
   return *this;
 }
 
 Tool& Tool::stats() {
-  state_->app->add_option("--stats", state_->shared->stats_file, "write counts of records, bytes and drops as JSON")
+  state_->app
+      ->add_option("--stats", state_->shared->stats_file, "write counts of records, bytes and drops as JSON")
       ->type_name("FILE")
       ->group("Input and output");
   return *this;
@@ -127,28 +213,33 @@ Tool& Tool::stats() {
 void Tool::option(const std::string& flags, bool& value, const std::string& help) {
   state_->last = state_->app->add_flag(flags, value, help)->group(state_->group);
 }
-void Tool::option(const std::string& flags, int& value, const std::string& help) { state_->add(flags, value, help); }
-void Tool::option(const std::string& flags, int64_t& value, const std::string& help) { state_->add(flags, value, help); }
-void Tool::option(const std::string& flags, uint64_t& value, const std::string& help) { state_->add(flags, value, help); }
-void Tool::option(const std::string& flags, double& value, const std::string& help) { state_->add(flags, value, help); }
-void Tool::option(const std::string& flags, std::string& value, const std::string& help) { state_->add(flags, value, help); }
+void Tool::option(const std::string& flags, int& value, const std::string& help) {
+  state_->add_number(flags, value, help, state_->group);
+}
+void Tool::option(const std::string& flags, int64_t& value, const std::string& help) {
+  state_->add_number(flags, value, help, state_->group);
+}
+void Tool::option(const std::string& flags, uint64_t& value, const std::string& help) {
+  state_->add_number(flags, value, help, state_->group);
+}
+void Tool::option(const std::string& flags, double& value, const std::string& help) {
+  state_->add_number(flags, value, help, state_->group);
+}
+void Tool::option(const std::string& flags, std::string& value, const std::string& help) {
+  state_->add(flags, value, help);
+}
 void Tool::option(const std::string& flags, std::vector<std::string>& value, const std::string& help) {
   // One value an occurrence, so that an option before the files does not swallow them.
   state_->add(flags, value, help)->expected(1)->take_all()->delimiter(',')->allow_extra_args(false);
 }
 
 void Tool::size_option(const std::string& flags, uint64_t& value, const std::string& help) {
-  const auto set = [&value](const std::string& text) {
+  const auto set = [flags, &value](const std::string& text) {
     const auto size = parse_size(text);
-    if (size) value = *size;
-    return size.has_value();
+    if (!size) throw CLI::ValidationError(flags, gristmill::quoted(text) + " is no size such as 64MiB or 2G");
+    value = *size;
   };
-  state_->last = state_->app->add_option_function<std::string>(
-      flags,
-      [flags, set](const std::string& text) {
-        if (!set(text)) throw CLI::ValidationError(flags, text + " is no size such as 64MiB or 2G");
-      },
-      help);
+  state_->last = state_->app->add_option_function<std::string>(flags, set, help);
   state_->last->type_name("SIZE")->default_str(str(value))->group(state_->group);
 }
 
@@ -156,8 +247,9 @@ void Tool::required() { state_->last->required(); }
 void Tool::group(const std::string& name) { state_->group = name; }
 void Tool::example(const std::string& command) { state_->examples.push_back(command); }
 
-void Tool::choice_text(const std::string& flags, const std::vector<std::string>& names, const std::string& current,
-                       const std::string& help, std::function<void(const std::string&)> set) {
+void Tool::choice_text(const std::string& flags, const std::vector<std::string>& names,
+                       const std::string& current, const std::string& help,
+                       std::function<void(const std::string&)> set) {
   const std::string listed = join(names, ", ");
   state_->last = state_->app->add_option_function<std::string>(
       flags,
@@ -177,6 +269,7 @@ Tool& Tool::subcommand(const std::string& name, const std::string& summary, std:
   child->app = state_->app->add_subcommand(name, summary);
   child->app->fallthrough();
   child->shared = &state_->common;
+  child->parent = state_.get();
   state_->bodies.emplace_back(child->app, std::move(body));
   state_->app->require_subcommand(1);
   state_->subcommands.push_back(std::unique_ptr<Tool>(new Tool(std::move(child))));
@@ -185,6 +278,7 @@ Tool& Tool::subcommand(const std::string& name, const std::string& summary, std:
 
 bool Tool::given(const std::string& flag) const {
   const auto* option = state_->app->get_option_no_throw(flag);
+  if (option == nullptr && state_->parent != nullptr) option = state_->parent->app->get_option_no_throw(flag);
   return option != nullptr && option->count() > 0;
 }
 
@@ -197,7 +291,8 @@ std::string footer(const std::vector<std::string>& examples) {
   std::string text;
   if (!examples.empty()) text += "Examples:\n";
   for (const auto& example : examples) text += "  " + example + "\n";
-  return text + "\nExit codes: 0 ok, 1 failed, 2 usage or configuration, 75 stopped after a checkpoint (run again).";
+  return text +
+         "\nExit codes: 0 ok, 1 failed, 2 usage or configuration, 75 stopped after a checkpoint (run again).";
 }
 
 /// Everything standard output still holds must reach it, or the run has failed.
@@ -207,7 +302,7 @@ void close_standard_output() {
 
 }  // namespace
 
-int Tool::run(int argc, char** argv, const std::function<void()>& body) {
+std::optional<int> Tool::parse(int argc, char** argv) {
   auto& s = *state_;
   log::set_name(s.name);
   s.app->footer(footer(s.examples));
@@ -220,28 +315,49 @@ int Tool::run(int argc, char** argv, const std::function<void()>& body) {
   } catch (const CLI::ParseError& error) {
     log::write(str(error.what(), "; see ", s.name, " --help"));
     return kUsage;
+  } catch (const Error& error) {  // the configuration file
+    log::write(error.what());
+    return kUsage;
   }
   if (s.quiet) log::set_level(log::Level::quiet);
   if (s.verbose) log::set_level(log::Level::verbose);
   if (s.progress == "always") progress::set_mode(progress::Mode::always);
   if (s.progress == "never") progress::set_mode(progress::Mode::never);
   if (s.common.threads == 0) s.common.threads = available_threads();
+  return std::nullopt;
+}
+
+void Tool::check_ends() {
+  auto& s = *state_;
   bool wants_input = s.has_inputs, binary = s.has_binary_output;
   for (const auto& child : s.subcommands) {
     if (!child->state_->app->parsed()) continue;
     wants_input |= child->state_->has_inputs;
     binary |= child->state_->has_binary_output;
   }
+  if (!s.shard.empty()) {
+    if (s.common.inputs.empty()) fail(Kind::usage, "--shard divides input files: name them");
+    s.common.inputs = inputs_of_part(parse_array_part(s.shard), s.common.inputs);
+  } else if (s.common.inputs.empty() && wants_input) {
+    if (is_terminal(STDIN_FILENO)) {
+      fail(Kind::usage, "no input: name files or pipe data in; see ", s.name, " --help");
+    }
+    s.common.inputs = {"-"};
+  }
+  if (binary && s.common.output == "-" && !s.common.force && is_terminal(STDOUT_FILENO)) {
+    fail(Kind::usage, "refusing to write binary data to a terminal; use -o FILE, or pipe to shard-cat");
+  }
+}
+
+int Tool::run(int argc, char** argv, const std::function<void()>& body) {
+  auto& s = *state_;
+  // A reader that went away is an error of write() with a message, not a silent death that leaves files
+  // behind.
+  std::signal(SIGPIPE, SIG_IGN);
+  remove_temporaries_on_signals();
+  if (const auto code = parse(argc, argv)) return *code;
   try {
-    if (s.common.inputs.empty() && wants_input) {
-      if (is_terminal(STDIN_FILENO)) {
-        fail(Kind::usage, "no input: name files or pipe data in; see ", s.name, " --help");
-      }
-      s.common.inputs = {"-"};
-    }
-    if (binary && s.common.output == "-" && !s.common.force && is_terminal(STDOUT_FILENO)) {
-      fail(Kind::usage, "refusing to write binary data to a terminal; use -o FILE, or pipe to shard-cat");
-    }
+    check_ends();
     for (const auto& [app, run_body] : s.bodies) {
       if (app->parsed()) run_body();
     }
@@ -258,6 +374,9 @@ int Tool::run(int argc, char** argv, const std::function<void()>& body) {
   } catch (const std::bad_alloc&) {
     log::write("out of memory: use a smaller batch, --memory, or a larger machine");
     return kFailed;
+  } catch (const std::system_error& error) {  // of the file system, or no more threads
+    log::write(error.what());
+    return kFailed;
   } catch (const std::exception& error) {
     log::write(str("internal error: ", error.what()));
     return kFailed;
@@ -267,27 +386,9 @@ int Tool::run(int argc, char** argv, const std::function<void()>& body) {
 void Tool::report(const Stats& stats) const {
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - state_->start).count();
-  Json dropped = Json::object();
-  std::string reasons;
-  for (const auto& [reason, records] : stats.dropped) {
-    dropped[reason] = records;
-    reasons += str(reasons.empty() ? " (" : ", ", reason, " ", records);
-  }
-  if (!reasons.empty()) reasons += ")";
-  log::info(stats.records_in, " records in, ", stats.records_out, " out, ", stats.records_dropped(), " dropped", reasons,
-            "; ", format_bytes(stats.bytes_in), " in, ", format_bytes(stats.bytes_out), " out; ",
-            format_fixed(seconds, 1), " s, ", format_bytes(peak_bytes()), " peak");
+  log::info(summary(stats, seconds, peak_bytes()));
   const auto& file = state_->shared->stats_file;
-  if (file.empty()) return;
-  Json json = Json::object();
-  json["records_in"] = stats.records_in;
-  json["records_out"] = stats.records_out;
-  json["dropped"] = dropped;
-  json["bytes_in"] = stats.bytes_in;
-  json["bytes_out"] = stats.bytes_out;
-  json["seconds"] = seconds;
-  json["peak_bytes"] = peak_bytes();
-  write_file(file, json.dump(2) + "\n");
+  if (!file.empty()) write_file(file, to_json(stats, seconds, peak_bytes()).dump(2) + "\n");
 }
 
 }  // namespace gristmill::cli

@@ -7,8 +7,8 @@
 //     DedupOptions options;
 //     cli::Tool tool("dedup", "Removes duplicate documents.");
 //     tool.inputs().output().threads().seed();
-//     tool.option("--threshold", options.threshold, "Jaccard similarity from which two documents are duplicates");
-//     tool.choice("--method", options.method, {{"exact", Method::exact}, …}, "…");
+//     tool.option("--threshold", options.threshold, "Jaccard similarity from which two documents are
+//     duplicates"); tool.choice("--method", options.method, {{"exact", Method::exact}, …}, "…");
 //     tool.example("dedup --method minhash a.jsonl.zst -o b.jsonl.zst");
 //     return tool.run(argc, argv, [&] { … tool.report(stats); });
 //   }
@@ -17,6 +17,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,7 +28,8 @@ namespace gristmill::cli {
 
 /// Values of the options that all tools share; a tool has those it asked for.
 struct Common {
-  std::vector<std::string> inputs;  ///< {"-"} when no file was named
+  std::vector<std::string>
+      inputs;  ///< {"-"} when no file was named; empty for a part of --shard without files
   std::string output = "-";
   int threads = 0;  ///< set to the affinity mask's count unless given; at least 1 after parsing
   uint64_t seed = 1;
@@ -43,7 +45,8 @@ class Tool {
   Tool(const Tool&) = delete;
   Tool& operator=(const Tool&) = delete;
 
-  // Common options, each with its one meaning (DESIGN: the command line). --config, --progress, -q, -v, --help and
+  // Common options, each with its one meaning (DESIGN: the command line). --config, --progress, -q, -v,
+  // --help and
   // --version are always there.
   Tool& inputs(const std::string& what = "input files; none or - is standard input");
   Tool& output(const std::string& what = "output file; - is standard output");
@@ -53,6 +56,8 @@ class Tool {
   Tool& seed();
   Tool& device();
   Tool& stats();
+  /// --shard I/N or slurm: common().inputs holds one part of the input files, perhaps none of them.
+  Tool& shard();
 
   // Options of the tool. A bool is a flag (`--name`).
   void option(const std::string& flags, bool& value, const std::string& help);
@@ -95,8 +100,8 @@ class Tool {
   const Common& common() const;
   const std::string& name() const;
 
-  /// Parses, runs the body and returns the exit code: 0, 1 failed, 2 usage, 75 stopped after a checkpoint. The only
-  /// place that turns an Error into a message and a code.
+  /// Parses, runs the body and returns the exit code: 0, 1 failed, 2 usage, 75 stopped after a checkpoint.
+  /// The only place that turns an Error into a message and a code.
   int run(int argc, char** argv, const std::function<void()>& body = {});
 
   /// Writes --stats and one line for people on standard error.
@@ -105,8 +110,11 @@ class Tool {
  private:
   struct State;
   explicit Tool(std::unique_ptr<State> state);
-  void choice_text(const std::string& flags, const std::vector<std::string>& names, const std::string& current,
-                   const std::string& help, std::function<void(const std::string&)> set);
+  std::optional<int> parse(int argc, char** argv);  ///< an exit code if there is nothing to run
+  void check_ends();  ///< what is read and where output goes, against what is given
+  void choice_text(const std::string& flags, const std::vector<std::string>& names,
+                   const std::string& current, const std::string& help,
+                   std::function<void(const std::string&)> set);
   std::unique_ptr<State> state_;
 };
 

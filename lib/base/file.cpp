@@ -4,10 +4,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <system_error>
 
 #include "base/error.hpp"
 
@@ -27,11 +31,70 @@ bool is_regular_or_new(const std::string& path) {
   return ::stat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode);
 }
 
+/// A link to a file is written through: the file changes, the link stays.
+std::string behind_links(const std::string& path) {
+  std::error_code none;
+  if (!std::filesystem::is_symlink(path, none)) return path;
+  const auto target = std::filesystem::weakly_canonical(path, none);
+  return none ? path : target.string();
+}
+
+// Temporary files that a signal handler must be able to remove: fixed memory, because a handler may not
+// allocate and must not meet a string that another thread is freeing. Files beyond these are merely not
+// removed.
+struct Tracked {
+  std::atomic<bool> used{false}, armed{false};
+  std::array<char, 4096> path{};
+};
+std::array<Tracked, 32> g_tracked;
+
+void track(const std::string& path) {
+  for (auto& entry : g_tracked) {
+    if (path.size() >= entry.path.size() || entry.used.exchange(true)) continue;
+    std::memcpy(entry.path.data(), path.c_str(), path.size() + 1);
+    entry.armed = true;
+    return;
+  }
+}
+
+void untrack(const std::string& path) {
+  for (auto& entry : g_tracked) {
+    if (!entry.armed || path != entry.path.data()) continue;
+    entry.armed = false;
+    entry.used = false;
+  }
+}
+
+extern "C" void remove_temporaries_and_die(int signal) {
+  for (auto& entry : g_tracked) {
+    if (entry.armed) ::unlink(entry.path.data());
+  }
+  ::signal(signal, SIG_DFL);
+  ::raise(signal);
+}
+
+/// Makes a new file beside `path`, and says under which name. No other process or thread can have the same.
+int open_temporary(const std::string& path, std::string& name) {
+  static std::atomic<uint64_t> count{0};
+  for (;;) {
+    name = str(path, ".tmp.", static_cast<int64_t>(::getpid()), ".", count++);
+    const int descriptor = ::open(name.c_str(), O_WRONLY | O_CLOEXEC | O_CREAT | O_EXCL, 0666);
+    if (descriptor >= 0 || errno != EEXIST) return descriptor;
+  }
+}
+
 }  // namespace
+
+void remove_temporaries_on_signals() {
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {
+    if (::signal(signal, remove_temporaries_and_die) == SIG_IGN) ::signal(signal, SIG_IGN);
+  }
+}
 
 bool is_terminal(int descriptor) {
   static constexpr const char* kNames[] = {"stdin", "stdout", "stderr"};
-  if (const char* fake = std::getenv("GRISTMILL_FAKE_TTY"); fake != nullptr && descriptor >= 0 && descriptor < 3) {
+  if (const char* fake = std::getenv("GRISTMILL_FAKE_TTY");
+      fake != nullptr && descriptor >= 0 && descriptor < 3) {
     return std::strstr(fake, kNames[descriptor]) != nullptr;
   }
   return ::isatty(descriptor) == 1;
@@ -42,7 +105,8 @@ InputFile::InputFile(const std::string& path) : name_(path == "-" ? "standard in
   if (descriptor_ < 0) fail_errno("cannot open", name_);
 }
 
-InputFile::InputFile(InputFile&& other) noexcept : descriptor_(other.descriptor_), name_(std::move(other.name_)) {
+InputFile::InputFile(InputFile&& other) noexcept
+    : descriptor_(other.descriptor_), name_(std::move(other.name_)) {
   other.descriptor_ = -1;
 }
 
@@ -63,11 +127,17 @@ OutputFile::OutputFile(const std::string& path) : name_(path == "-" ? "standard 
     descriptor_ = STDOUT_FILENO;
     return;
   }
-  const bool rename_later = is_regular_or_new(path);
-  if (rename_later) temporary_ = str(path, ".tmp.", static_cast<int64_t>(::getpid()));
-  const int flags = O_WRONLY | O_CLOEXEC | (rename_later ? O_CREAT | O_TRUNC : 0);
-  descriptor_ = ::open(rename_later ? temporary_.c_str() : path.c_str(), flags, 0666);
-  if (descriptor_ < 0) fail_errno("cannot write", name_);
+  if (is_regular_or_new(path)) {
+    path_ = behind_links(path);
+    descriptor_ = open_temporary(path_, temporary_);
+  } else {
+    descriptor_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  }
+  if (descriptor_ < 0) {
+    temporary_.clear();
+    fail_errno("cannot write", name_);
+  }
+  if (!temporary_.empty()) track(temporary_);
 }
 
 OutputFile::~OutputFile() { discard(); }
@@ -75,7 +145,9 @@ OutputFile::~OutputFile() { discard(); }
 void OutputFile::discard() noexcept {
   if (descriptor_ > STDERR_FILENO) ::close(descriptor_);
   descriptor_ = -1;
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (temporary_.empty()) return;
+  ::unlink(temporary_.c_str());
+  untrack(temporary_);
   temporary_.clear();
 }
 
@@ -98,6 +170,7 @@ void OutputFile::close() {
   if (::close(descriptor) != 0) fail_errno("cannot close", name_);
   if (temporary_.empty()) return;
   rename_durably(temporary_, path_);
+  untrack(temporary_);
   temporary_.clear();
 }
 
@@ -147,7 +220,7 @@ bool LineReader::next(std::string_view& line) {
   size_t scanned = s.start;
   for (;;) {
     const size_t end = s.buffer.find('\n', scanned);
-    if (end != std::string::npos) {
+    if (end != std::string::npos && end - s.start <= s.limit) {
       line = std::string_view(s.buffer).substr(s.start, end - s.start);
       s.start = end + 1;
       return true;

@@ -35,7 +35,7 @@ class InputFile {
 
 /// A writable byte stream. A path is written under a temporary name beside it, and takes its name in
 /// close(); without close() nothing is left behind. "-" is standard output. A path that is no regular
-/// file (/dev/full, a named pipe) is opened and written as it is.
+/// file (/dev/full, a named pipe) is opened and written as it is; a link is written through.
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path);
@@ -54,6 +54,10 @@ class OutputFile {
   int descriptor_ = -1;
   std::string name_, path_, temporary_;
 };
+
+/// From now on SIGHUP, SIGINT and SIGTERM first remove the temporary files of unfinished outputs. A signal
+/// that is ignored stays ignored; a trainer puts its own handler in place afterwards.
+void remove_temporaries_on_signals();
 
 /// The whole of a file. Larger than `limit` bytes is an error.
 std::string read_file(const std::string& path, uint64_t limit = UINT64_MAX);

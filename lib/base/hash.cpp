@@ -16,7 +16,9 @@ std::string xxh128_hex(std::string_view data) {
   return format_hex64(hash.high64) + format_hex64(hash.low64);
 }
 
-Xxh64Stream::Xxh64Stream() : state_(XXH64_createState()) { XXH64_reset(static_cast<XXH64_state_t*>(state_), 0); }
+Xxh64Stream::Xxh64Stream() : state_(XXH64_createState()) {
+  XXH64_reset(static_cast<XXH64_state_t*>(state_), 0);
+}
 Xxh64Stream::~Xxh64Stream() { XXH64_freeState(static_cast<XXH64_state_t*>(state_)); }
 void Xxh64Stream::update(const void* data, size_t size) {
   XXH64_update(static_cast<XXH64_state_t*>(state_), data, size);

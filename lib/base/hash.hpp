@@ -22,6 +22,8 @@ class Xxh64Stream {
  public:
   Xxh64Stream();
   ~Xxh64Stream();
+  Xxh64Stream(const Xxh64Stream&) = delete;
+  Xxh64Stream& operator=(const Xxh64Stream&) = delete;
   void update(const void* data, size_t size);
   uint64_t digest() const;
 

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
@@ -57,8 +58,8 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   void put_member(Json::Object& object, Json value) {
-    // Large objects (vocabularies) hold unique keys in practice; looking back a little keeps this linear.
-    if (object.size() < 64) {
+    // Small objects are searched as they grow, large ones (vocabularies) once when they end.
+    if (object.size() < kSearched) {
       for (auto& member : object) {
         if (member.first == keys_.back()) {
           member.second = std::move(value);
@@ -67,6 +68,24 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
       }
     }
     object.emplace_back(std::move(keys_.back()), std::move(value));
+  }
+  /// Of equal keys keeps the place of the first and the value of the last.
+  static void merge_equal_keys(Json::Object& object) {
+    std::unordered_map<std::string_view, size_t> place;
+    std::vector<bool> superseded(object.size());
+    bool any = false;
+    for (size_t i = 0; i < object.size(); ++i) {
+      const auto [first, is_new] = place.emplace(object[i].first, i);
+      if (is_new) continue;
+      object[first->second].second = std::move(object[i].second);
+      superseded[i] = any = true;
+    }
+    if (!any) return;
+    Json::Object kept;
+    for (size_t i = 0; i < object.size(); ++i) {
+      if (!superseded[i]) kept.push_back(std::move(object[i]));
+    }
+    object = std::move(kept);
   }
   bool open(Json container) {
     if (static_cast<int>(open_.size()) >= max_depth_) {
@@ -81,9 +100,11 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     Json done = std::move(open_.back());
     open_.pop_back();
     keys_.pop_back();
+    if (done.is_object() && done.as_object().size() > kSearched) merge_equal_keys(done.as_object());
     return put(std::move(done));
   }
 
+  static constexpr size_t kSearched = 64;
   int max_depth_;
   std::vector<Json> open_;
   std::vector<std::string> keys_;
@@ -91,7 +112,9 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
 
 /// Length of the valid UTF-8 sequence at `at`, or 0.
 size_t utf8_length(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U; };
+  const auto byte = [&](size_t i) {
+    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U;
+  };
   const unsigned lead = byte(0);
   const auto tail = [&](size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
     return byte(i) >= low && byte(i) <= high;
@@ -110,14 +133,29 @@ size_t utf8_length(std::string_view text, size_t at) {
 void append_escape(std::string& out, unsigned char c) {
   static constexpr char kHex[] = "0123456789abcdef";
   switch (c) {
-    case '"': out += "\\\""; return;
-    case '\\': out += "\\\\"; return;
-    case '\n': out += "\\n"; return;
-    case '\r': out += "\\r"; return;
-    case '\t': out += "\\t"; return;
-    case '\b': out += "\\b"; return;
-    case '\f': out += "\\f"; return;
-    default: out += {'\\', 'u', '0', '0', kHex[c >> 4], kHex[c & 15]};
+    case '"':
+      out += "\\\"";
+      return;
+    case '\\':
+      out += "\\\\";
+      return;
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
+    case '\b':
+      out += "\\b";
+      return;
+    case '\f':
+      out += "\\f";
+      return;
+    default:
+      out += {'\\', 'u', '0', '0', kHex[c >> 4], kHex[c & 15]};
   }
 }
 
@@ -293,6 +331,8 @@ Json Json::parse(std::string_view text, std::string_view where, int max_depth) {
   return std::move(builder.result);
 }
 
-Json read_json_file(const std::string& path, uint64_t limit) { return Json::parse(read_file(path, limit), path); }
+Json read_json_file(const std::string& path, uint64_t limit) {
+  return Json::parse(read_file(path, limit), path);
+}
 
 }  // namespace gristmill

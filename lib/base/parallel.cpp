@@ -44,7 +44,10 @@ void ThreadPool::take_items() {
       error = std::current_exception();
     }
     lock.lock();
-    if (error != nullptr && error_ == nullptr) error_ = error;
+    if (error != nullptr && (error_ == nullptr || item < failed_item_)) {
+      error_ = error;
+      failed_item_ = item;
+    }
     if (++finished_ == count_) done_.notify_all();
   }
   t_inside_loop = false;

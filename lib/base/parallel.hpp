@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -28,7 +29,8 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
-  /// Calls body(i) for i in [0, count), in any order, each once, and waits. The first exception is rethrown.
+  /// Calls body(i) for i in [0, count), in any order, each once, and waits. Of several exceptions that of the
+  /// smallest i is rethrown, so that the message does not depend on the number of threads.
   void run(size_t count, const std::function<void(size_t)>& body);
 
  private:
@@ -38,15 +40,140 @@ class ThreadPool {
   std::mutex mutex_;
   std::condition_variable start_, done_;
   const std::function<void(size_t)>* body_ = nullptr;
-  size_t count_ = 0, next_ = 0, finished_ = 0;
+  size_t count_ = 0, next_ = 0, finished_ = 0, failed_item_ = 0;
   uint64_t round_ = 0;
   bool stop_ = false;
   std::exception_ptr error_;
 };
 
-/// Reads items with `source` (one thread, nullopt at the end), maps them on `threads` threads, and hands the
-/// results to `sink` (the calling thread) in the order of the source. At most 4 items a thread are in flight. The
-/// first exception of any of the three stops the pipeline and is rethrown.
+namespace detail {
+
+/// The machinery of ordered_parallel: a queue whose slots are filled by one reading thread, mapped by several
+/// workers, and emptied from the front by the caller.
+template <class In, class Out>
+class OrderedPipeline {
+ public:
+  using Source = std::function<std::optional<In>()>;
+  using Map = std::function<Out(In&&)>;
+  using Sink = std::function<void(Out&&)>;
+
+  OrderedPipeline(int threads, const Source& source, const Map& map)
+      : source_(source), map_(map), capacity_(static_cast<size_t>(threads) * 4) {
+    try {
+      threads_.emplace_back([this] { read(); });
+      for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+    } catch (...) {  // the system grants no more threads
+      stop();
+      throw;
+    }
+  }
+  ~OrderedPipeline() { stop(); }
+  OrderedPipeline(const OrderedPipeline&) = delete;
+  OrderedPipeline& operator=(const OrderedPipeline&) = delete;
+
+  void drain(const Sink& sink) {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      finished_.wait(lock, [&] { return slots_.empty() ? ended_ : slots_.front().done; });
+      if (slots_.empty()) return;
+      Slot slot = std::move(slots_.front());
+      slots_.pop_front();
+      if (untaken_ > 0) --untaken_;  // it counts from the front; the source's exception is taken by nobody
+      space_.notify_one();
+      lock.unlock();
+      if (slot.error != nullptr) std::rethrow_exception(slot.error);
+      sink(std::move(*slot.out));
+      lock.lock();
+    }
+  }
+
+ private:
+  struct Slot {
+    std::optional<In> in;
+    std::optional<Out> out;
+    std::exception_ptr error;
+    bool done = false;
+  };
+
+  void read() {
+    std::unique_lock lock(mutex_);
+    while (!ended_) {
+      space_.wait(lock, [&] { return stopped_ || slots_.size() < capacity_; });
+      if (stopped_) return;
+      lock.unlock();
+      Slot slot;
+      try {
+        slot.in = source_();
+      } catch (...) {
+        slot.error = std::current_exception();
+      }
+      slot.done = slot.error != nullptr;
+      lock.lock();
+      ended_ = !slot.in.has_value();
+      if (!ended_ || slot.done) slots_.push_back(std::move(slot));
+      if (ended_) {
+        available_.notify_all();
+        finished_.notify_one();
+      } else {
+        available_.notify_one();
+      }
+    }
+  }
+
+  void work() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      available_.wait(lock, [&] { return stopped_ || ended_ || untaken_ < slots_.size(); });
+      if (stopped_ || untaken_ >= slots_.size()) return;
+      Slot& slot = slots_[untaken_++];  // stays where it is: a deque moves nothing when its ends change
+      if (slot.done) return;            // the source's exception: the last slot
+      lock.unlock();
+      std::optional<Out> out;
+      std::exception_ptr error;
+      try {
+        In in = std::move(*slot.in);  // released here, not when its turn comes to leave
+        out.emplace(map_(std::move(in)));
+      } catch (...) {
+        error = std::current_exception();
+      }
+      lock.lock();
+      slot.out = std::move(out);
+      slot.error = error;
+      slot.done = true;
+      if (&slot == &slots_.front()) finished_.notify_one();
+    }
+  }
+
+  void stop() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stopped_ = true;
+    }
+    space_.notify_all();
+    available_.notify_all();
+    for (auto& thread : threads_) thread.join();
+    threads_.clear();
+  }
+
+  const Source& source_;
+  const Map& map_;
+  const size_t capacity_;
+  std::mutex mutex_;
+  std::condition_variable space_, available_, finished_;
+  std::deque<Slot> slots_;
+  size_t untaken_ = 0;  ///< slots before this index are taken by a worker
+  bool ended_ = false, stopped_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace detail
+
+/// Maps the items of `source` on `threads` threads and hands the results to `sink` in the order of the
+/// source. `sink` runs on the calling thread. `source` (nullopt at its end) runs on a thread of its own when
+/// threads > 1, so that a slow pipe holds back no finished result: what source and sink share must be guarded
+/// or kept apart (two fields of a Stats are apart, two drop() calls are not). At most 4 items a thread are in
+/// flight. An exception of any of the three stops the pipeline and is rethrown, after the results of all
+/// items before it were handed over.
 template <class In, class Out>
 void ordered_parallel(int threads, const std::function<std::optional<In>()>& source,
                       const std::function<Out(In&&)>& map, const std::function<void(Out&&)>& sink) {
@@ -54,83 +181,7 @@ void ordered_parallel(int threads, const std::function<std::optional<In>()>& sou
     while (auto item = source()) sink(map(std::move(*item)));
     return;
   }
-  struct Slot {
-    std::optional<In> in;
-    std::optional<Out> out;
-    std::exception_ptr error;
-    bool taken = false;
-  };
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::deque<Slot> slots;  // references stay valid while items enter behind and leave in front
-  bool ended = false, abandoned = false;
-  const size_t capacity = static_cast<size_t>(threads) * 4;
-
-  const auto next_untaken = [&]() -> Slot* {
-    for (auto& slot : slots) {
-      if (!slot.taken) return &slot;
-    }
-    return nullptr;
-  };
-  const auto worker = [&] {
-    std::unique_lock lock(mutex);
-    for (;;) {
-      Slot* slot = nullptr;
-      changed.wait(lock, [&] { return abandoned || (slot = next_untaken()) != nullptr || ended; });
-      if (abandoned || slot == nullptr) return;
-      slot->taken = true;
-      lock.unlock();
-      std::optional<Out> out;
-      std::exception_ptr error;
-      try {
-        out.emplace(map(std::move(*slot->in)));
-      } catch (...) {
-        error = std::current_exception();
-      }
-      lock.lock();
-      slot->out = std::move(out);
-      slot->error = error;
-      changed.notify_all();
-    }
-  };
-  std::vector<std::thread> workers;
-  for (int i = 0; i < threads; ++i) workers.emplace_back(worker);
-
-  std::exception_ptr error;
-  try {
-    for (;;) {
-      std::unique_lock lock(mutex);
-      if (!ended && slots.size() < capacity) {
-        lock.unlock();
-        auto item = source();
-        lock.lock();
-        if (item) {
-          slots.push_back(Slot{std::move(item), std::nullopt, nullptr, false});
-        } else {
-          ended = true;
-        }
-        changed.notify_all();
-        continue;
-      }
-      if (slots.empty()) break;
-      changed.wait(lock, [&] { return slots.front().out.has_value() || slots.front().error != nullptr; });
-      Slot slot = std::move(slots.front());
-      slots.pop_front();
-      lock.unlock();
-      if (slot.error != nullptr) std::rethrow_exception(slot.error);
-      sink(std::move(*slot.out));
-    }
-  } catch (...) {
-    error = std::current_exception();
-  }
-  {
-    const std::scoped_lock lock(mutex);
-    abandoned = error != nullptr;
-    ended = true;
-  }
-  changed.notify_all();
-  for (auto& thread : workers) thread.join();
-  if (error != nullptr) std::rethrow_exception(error);
+  detail::OrderedPipeline<In, Out>(threads, source, map).drain(sink);
 }
 
 }  // namespace gristmill

@@ -54,7 +54,9 @@ void clear() {
 }
 
 Counter::Counter(std::string verb, std::string unit, uint64_t total)
-    : verb_(std::move(verb)), unit_(std::move(unit)), total_(total),
+    : verb_(std::move(verb)),
+      unit_(std::move(unit)),
+      total_(total),
       start_(static_cast<double>(now_ms()) / 1000) {}
 
 Counter::~Counter() { clear(); }

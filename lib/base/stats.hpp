@@ -6,6 +6,8 @@
 #include <map>
 #include <string>
 
+#include "base/json.hpp"
+
 namespace gristmill {
 
 struct Stats {
@@ -22,5 +24,11 @@ struct Stats {
     return sum;
   }
 };
+
+/// The object of --stats: {records_in, records_out, dropped{reason: n}, bytes_in, bytes_out, seconds,
+/// peak_bytes}.
+Json to_json(const Stats& stats, double seconds, uint64_t peak_bytes);
+/// The same as one line for people.
+std::string summary(const Stats& stats, double seconds, uint64_t peak_bytes);
 
 }  // namespace gristmill
