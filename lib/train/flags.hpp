@@ -1,0 +1,17 @@
+#pragma once
+
+// The flags that all trainers share, bound to TrainOptions.
+
+#include "base/cli.hpp"
+#include "base/json.hpp"
+#include "train/trainer.hpp"
+
+namespace gristmill::train {
+
+/// Adds --run-dir, --resume, --lr, --schedule and the other options of the loop; defaults are those in `options`.
+void add_train_flags(cli::Tool& tool, TrainOptions& options);
+
+/// What config.toml keeps of them: everything that affects the result.
+Json to_json(const TrainOptions& options);
+
+}  // namespace gristmill::train
