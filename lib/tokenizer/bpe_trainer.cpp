@@ -36,7 +36,6 @@ void BpeTrainer::start_vocabulary() {
     const auto id = static_cast<uint32_t>(vocabulary_.tokens.size());
     vocabulary_.byte_ids[byte] = id;
     vocabulary_.tokens.emplace_back(1, static_cast<char>(byte));
-    ids_.emplace(vocabulary_.tokens.back(), id);
   }
 }
 
@@ -117,28 +116,18 @@ BpeTrainer::Entry BpeTrainer::pop() {
   return entry;
 }
 
-// Two pairs can make the same bytes (a+ab, aa+b): they share a token, as a vocabulary maps bytes to one id.
-uint32_t BpeTrainer::token_for(const Pair& pair) {
-  std::string bytes = vocabulary_.tokens[pair.left] + vocabulary_.tokens[pair.right];
-  const auto [entry, is_new] = ids_.emplace(bytes, static_cast<uint32_t>(vocabulary_.tokens.size()));
-  if (is_new) vocabulary_.tokens.push_back(std::move(bytes));
-  return entry->second;
-}
-
 Vocabulary BpeTrainer::run() {
   const auto least = static_cast<int64_t>(std::max<uint64_t>(options_.min_frequency, 1));
   while (vocabulary_.tokens.size() < options_.vocab_size && !heap_.empty()) {
     const Entry top = pop();
-    Pair& pair = pairs_[top.pair];
-    if (pair.count != top.count) {
+    if (pairs_[top.pair].count != top.count) {
       push(top.pair);
       continue;
     }
     if (top.count < least) break;
-    const uint32_t result = token_for(pair);
-    // A pair comes back only where a shared token made it again; its rule stands already.
-    if (!pair.has_rule) vocabulary_.merges.push_back({top.left, top.right, result});
-    pair.has_rule = true;
+    const auto result = static_cast<uint32_t>(vocabulary_.tokens.size());
+    vocabulary_.tokens.push_back(vocabulary_.tokens[top.left] + vocabulary_.tokens[top.right]);
+    vocabulary_.merges.push_back({top.left, top.right, result});
     join(top.pair, result);
   }
   check_spellings();

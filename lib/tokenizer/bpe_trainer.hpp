@@ -7,11 +7,12 @@
 // entry whose count is no longer true goes back with the true one (counts between two joins of a pair only
 // fall, except where a push follows), so the top is always right. Joining a pair rewrites the pieces of its
 // list once, left to right, without overlap (aaa → aa a).
+//
+// No two joins make the same bytes: where a string ends up as one token, no join ever crossed its ends, so
+// its inside went through the same joins as everywhere else and became a token at the same moment.
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "tokenizer/piece_counts.hpp"
@@ -37,7 +38,6 @@ class BpeTrainer {
     uint32_t left = 0, right = 0;
     int64_t count = 0;
     uint64_t touched_in = 0;       // the join that last raised it
-    bool has_rule = false;         // it is in the list of merges already
     std::vector<uint32_t> pieces;  // where it was seen; may be out of date
   };
   struct Entry {
@@ -49,7 +49,6 @@ class BpeTrainer {
   uint32_t pair_index(uint32_t left, uint32_t right);
   void grow_pair_slots();
   void change(uint32_t left, uint32_t right, int64_t by, uint32_t piece);
-  uint32_t token_for(const Pair& pair);
   void join(uint32_t pair, uint32_t result);
   void rewrite(uint32_t piece, uint32_t left, uint32_t right, uint32_t result);
   bool comes_later(const Entry& a, const Entry& b) const;
@@ -59,7 +58,6 @@ class BpeTrainer {
 
   const TrainOptions& options_;
   Vocabulary vocabulary_;
-  std::unordered_map<std::string, uint32_t> ids_;  // of ordinary tokens, by their bytes
   std::vector<uint32_t> symbols_;
   std::vector<Piece> pieces_;
   std::vector<Pair> pairs_;
