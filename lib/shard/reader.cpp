@@ -31,13 +31,17 @@ struct Reader::State {
   /// Moves to the next piece of decoded bytes; false at the end of the last input. A last line without a
   /// newline (foreign text) is left in `partial` with `line_ended`.
   bool advance() {
+    chunk = {};
+    at = 0;
     while (!line_ended) {
       if (decoder == nullptr) {
         if (input == inputs.size()) return false;
         open_next();
       }
-      switch (decoder->next(chunk)) {
+      std::string_view piece;
+      switch (decoder->next(piece)) {
         case Event::data:
+          chunk = piece;
           return accept_chunk();
         case Event::segment_end:
           end_segment();
@@ -54,7 +58,6 @@ struct Reader::State {
   }
 
   bool accept_chunk() {
-    at = 0;
     const auto& now = decoder->header();
     if (now && now->schema == kTokens) {
       fail(Kind::input, name(),

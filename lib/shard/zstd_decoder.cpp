@@ -70,8 +70,10 @@ class ZstdDecoder : public Decoder {
          "; make or fetch the file again");
   }
 
-  [[noreturn]] void cut() const {
-    if (in_shard()) {
+  [[noreturn]] void cut() const { cut(in_shard()); }
+
+  [[noreturn]] void cut(bool ours) const {
+    if (ours) {
       fail(Kind::input, source_.name(),
            " has no trailer: the tool that wrote it did not finish (cut at byte ",
            source_.taken() + source_.buffered().size(), "); run that tool again");
@@ -139,16 +141,17 @@ class ZstdDecoder : public Decoder {
     frames_.push_back({static_cast<uint32_t>(frame_stored_), static_cast<uint32_t>(frame_decoded_)});
   }
 
-  /// The bytes of a skippable frame, head included, grown as they arrive: a size that lies costs nothing.
+  /// The bytes of a frame that belongs to a shard, head included, grown as they arrive: a size that lies
+  /// costs nothing.
   std::string read_whole_frame(uint64_t limit) {
     const std::string_view head = source_.peek(kFrameHead);
-    if (head.size() < kFrameHead) cut();
+    if (head.size() < kFrameHead) cut(true);
     uint64_t left = kFrameHead + uint64_t{load_u32(head, 4)};
     if (left > limit) damaged(str("a frame of ", left, " bytes where at most ", limit, " are possible"));
     std::string frame;
     while (left > 0) {
       const std::string_view bytes = source_.available();
-      if (bytes.empty()) cut();
+      if (bytes.empty()) cut(true);
       const std::string_view part =
           bytes.substr(0, static_cast<size_t>(std::min<uint64_t>(left, bytes.size())));
       frame += part;
@@ -159,7 +162,6 @@ class ZstdDecoder : public Decoder {
   }
 
   void read_own_frame() {
-    if (source_.peek(kOwnOverhead).size() < kOwnOverhead) cut_in_own_frame();
     const std::string frame = read_whole_frame(own_frame_limit(source_.peek(kOwnOverhead)));
     const OwnFrame own = parse_own_frame(frame, source_.name());
     switch (own.kind) {
@@ -175,11 +177,6 @@ class ZstdDecoder : public Decoder {
     }
     frames_.push_back({static_cast<uint32_t>(frame.size()), 0});
     if (place_ != Place::trailer) stored_->update(frame.data(), frame.size());
-  }
-
-  [[noreturn]] void cut_in_own_frame() {
-    if (!in_shard()) place_ = Place::data;  // only a shard begins like this: say what is missing
-    cut();
   }
 
   /// A header or trailer from its JSON; what is missing in it is damage like any other.

@@ -2,11 +2,13 @@
 
 // Shards in a scratch folder of their own, made and read back by the tests.
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,6 +48,25 @@ class Scratch {
 
  private:
   std::filesystem::path folder_;
+};
+
+/// A file in memory, for the many small ones of the damage tests.
+class MemoryFile {
+ public:
+  explicit MemoryFile(std::string_view content) : descriptor_(::memfd_create("shard-test", MFD_CLOEXEC)) {
+    for (size_t at = 0; at < content.size();) {
+      const ssize_t done = ::write(descriptor_, content.data() + at, content.size() - at);
+      if (done <= 0) throw std::runtime_error("cannot write a file in memory");
+      at += static_cast<size_t>(done);
+    }
+  }
+  ~MemoryFile() { ::close(descriptor_); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  std::string path() const { return str("/proc/self/fd/", descriptor_); }
+
+ private:
+  int descriptor_;
 };
 
 /// Text of random lengths, some of it repetitive: records that compress like a corpus does.
