@@ -1,6 +1,7 @@
 #pragma once
 
-// The shape of a transformer: what config.json of a Hugging Face model directory says, for the Llama and GPT-2 families.
+// The shape of a transformer: what config.json of a Hugging Face model directory says, for the Llama and
+// GPT-2 families.
 
 #include <cstdint>
 #include <string>
@@ -42,7 +43,8 @@ struct Config {
   /// Training FLOPs a token: 6 · parameters + 12 · layers · dim · context.
   double flops_per_token() const;
 
-  /// config.json of Hugging Face; unsupported architectures and features are Error{input} naming what is not supported.
+  /// config.json of Hugging Face; unsupported architectures and features are Error{input} naming what is not
+  /// supported.
   static Config from_json(const Json& json, const std::string& where);
   Json to_json() const;
   friend bool operator==(const Config&, const Config&) = default;

@@ -1,6 +1,7 @@
 #pragma once
 
-// The parameters of a model by name, in one arena. Names and layouts are Hugging Face's, so that files need no translation.
+// The parameters of a model by name, in one arena. Names and layouts are Hugging Face's, so that files need
+// no translation.
 
 #include <cstdint>
 #include <string>
@@ -13,13 +14,13 @@ namespace gristmill::model {
 
 /// One tensor of the table.
 struct ParameterInfo {
-  std::string name;             ///< "model.layers.0.self_attn.q_proj.weight"
-  std::vector<int64_t> shape;   ///< as in the file
-  int64_t rows = 0, cols = 0;   ///< as a matrix; a vector is 1 × n
-  int64_t offset = 0;           ///< elements from the start of the arena, a multiple of 16
-  bool decay = false;           ///< weight decay applies: matrices yes, norms and biases no
-  double initial_std = 0;       ///< normal; 0 with initial_one false = zeros
-  bool initial_one = false;     ///< norm weights start at 1
+  std::string name;            ///< "model.layers.0.self_attn.q_proj.weight"
+  std::vector<int64_t> shape;  ///< as in the file
+  int64_t rows = 0, cols = 0;  ///< as a matrix; a vector is 1 × n
+  int64_t offset = 0;          ///< elements from the start of the arena, a multiple of 16
+  bool decay = false;          ///< weight decay applies: matrices yes, norms and biases no
+  double initial_std = 0;      ///< normal; 0 with initial_one false = zeros
+  bool initial_one = false;    ///< norm weights start at 1
 
   int64_t size() const { return rows * cols; }
 };

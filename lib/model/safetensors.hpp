@@ -17,7 +17,8 @@ struct TensorInfo {
   uint64_t begin = 0, end = 0;  ///< bytes from the start of the data
 };
 
-/// Reads a file's header at once and tensors on demand. Every length is checked against the file's size before use.
+/// Reads a file's header at once and tensors on demand. Every length is checked against the file's size
+/// before use.
 class SafetensorsReader {
  public:
   explicit SafetensorsReader(const std::string& path);

@@ -1,7 +1,7 @@
 #pragma once
 
-// The transformer: forward and backward written by hand over the Backend seam. One object serves training (packed documents, activations
-// kept), scoring and, with a KvCache, generation.
+// The transformer: forward and backward written by hand over the Backend seam. One object serves training
+// (packed documents, activations kept), scoring and, with a KvCache, generation.
 
 #include <cstdint>
 #include <memory>
@@ -32,7 +32,7 @@ class KvCache {
   KvCache(runtime::Device& device, const Config& config, int64_t sequences, int64_t capacity);
   int64_t sequences() const { return sequences_; }
   int64_t capacity() const { return capacity_; }
-  runtime::View keys(int64_t layer) const;    ///< (sequences·capacity) × kv_heads·head_dim
+  runtime::View keys(int64_t layer) const;  ///< (sequences·capacity) × kv_heads·head_dim
   runtime::View values(int64_t layer) const;
 
  private:
@@ -40,7 +40,8 @@ class KvCache {
   std::vector<runtime::Buffer> keys_, values_;
 };
 
-/// New rows for a cached forward: row r is token ids[r] of sequence[r] at position[r] (= its number of earlier tokens).
+/// New rows for a cached forward: row r is token ids[r] of sequence[r] at position[r] (= its number of
+/// earlier tokens).
 struct CachedRows {
   std::vector<int32_t> ids, sequence, position;
 };
@@ -60,8 +61,8 @@ class Transformer {
   ParameterSet& gradients();
   void zero_gradients();
 
-  /// Runs the batch and returns the final norm's output, T × dim, valid until the next forward. With `keep` the activations
-  /// for backward() are kept.
+  /// Runs the batch and returns the final norm's output, T × dim, valid until the next forward. With `keep`
+  /// the activations for backward() are kept.
   runtime::View forward(const Batch& batch, bool keep = true);
   /// Back through the last forward(keep = true); adds to gradients(). dhidden is T × dim and is overwritten.
   void backward(runtime::View dhidden);
@@ -69,16 +70,18 @@ class Transformer {
   /// The language head on rows of hidden states: values of each row's target; see Backend::head.
   void head(const runtime::HeadValues& values, runtime::ConstView hidden, runtime::ConstView targets,
             double logit_scale = 1);
-  /// dhidden is overwritten; the head's weight gradient is finished here and added to gradients() together with the
-  /// embedding's in backward() when tied, so that each is added once a micro-batch.
+  /// dhidden is overwritten; the head's weight gradient is finished here and added to gradients() together
+  /// with the embedding's in backward() when tied, so that each is added once a micro-batch.
   void head_backward(runtime::View dhidden, const runtime::HeadValues& values, runtime::ConstView hidden,
-                     runtime::ConstView targets, const runtime::HeadGradients& gradients, double logit_scale = 1);
+                     runtime::ConstView targets, const runtime::HeadGradients& gradients,
+                     double logit_scale = 1);
 
   /// The scalar head: values[R,1] = hidden[R,C] · score.weightᵀ, and its backward (dhidden overwritten).
   void scalar_head(runtime::View values, runtime::ConstView hidden);
   void scalar_head_backward(runtime::View dhidden, runtime::ConstView dvalues, runtime::ConstView hidden);
 
-  /// Inference: stores the rows' keys and values in the cache and returns their hidden states (R × dim), valid until the next call.
+  /// Inference: stores the rows' keys and values in the cache and returns their hidden states (R × dim),
+  /// valid until the next call.
   runtime::View forward_cached(KvCache& cache, const CachedRows& rows);
   /// logits[R,V] of hidden rows.
   void logits(runtime::View logits, runtime::ConstView hidden);

@@ -1,0 +1,186 @@
+#include "model/block.hpp"
+
+#include <cmath>
+#include <string>
+
+#include "base/str.hpp"
+
+namespace gristmill::model {
+
+using runtime::ConstView;
+using runtime::View;
+
+Activations::Activations(runtime::Device& device)
+    : input(device),
+      statistics1(device),
+      qkv(device),
+      attention(device),
+      lse(device),
+      middle(device),
+      statistics2(device),
+      wide(device) {}
+
+Workspace::Workspace(runtime::Device& device)
+    : normed(device),
+      activated(device),
+      dnormed(device),
+      dactivated(device),
+      dwide(device),
+      dattention(device),
+      dqkv(device) {}
+
+namespace {
+
+std::string layer_prefix(const Config& config, int64_t layer) {
+  return config.family == Family::llama ? str("model.layers.", layer, ".")
+                                        : str("transformer.h.", layer, ".");
+}
+
+const char* norm_name(const Config& config, bool first) {
+  if (config.family == Family::gpt2) return first ? "ln_1" : "ln_2";
+  return first ? "input_layernorm" : "post_attention_layernorm";
+}
+
+/// One map of a layer: in Llama's files under `names`, in GPT-2's under `conv1d`.
+Linear layer_map(const ParameterSet& parameters, const Config& config, int64_t layer,
+                 std::vector<std::string> names, const std::string& conv1d) {
+  const std::string prefix = layer_prefix(config, layer);
+  if (config.family == Family::gpt2) return Linear::conv1d(parameters, prefix + conv1d);
+  for (auto& name : names) name = prefix + name + "_proj.weight";
+  return Linear::linear(parameters, names);
+}
+
+}  // namespace
+
+Block::Block(const ParameterSet& parameters, const Config& config, int64_t layer)
+    : dim_(config.dim),
+      hidden_dim_(config.hidden_dim),
+      gated_(config.family == Family::llama),
+      norm1_(parameters, layer_prefix(config, layer) + norm_name(config, true), config.norm_epsilon),
+      norm2_(parameters, layer_prefix(config, layer) + norm_name(config, false), config.norm_epsilon),
+      qkv_(
+          layer_map(parameters, config, layer, {"self_attn.q", "self_attn.k", "self_attn.v"}, "attn.c_attn")),
+      out_(layer_map(parameters, config, layer, {"self_attn.o"}, "attn.c_proj")),
+      wide_(layer_map(parameters, config, layer, {"mlp.gate", "mlp.up"}, "mlp.c_fc")),
+      down_(layer_map(parameters, config, layer, {"mlp.down"}, "mlp.c_proj")) {
+  shape_.heads = config.heads;
+  shape_.kv_heads = config.kv_heads;
+  shape_.head_dim = config.head_dim;
+  shape_.scale = 1 / std::sqrt(static_cast<double>(config.head_dim));
+}
+
+/// q and k stand side by side and turn together.
+void Block::rotate(const Run& run, const Rows& rows, View qkv, bool inverse) const {
+  if (!run.inverse_frequency) return;
+  run.device.backend().rotary(qkv.col_range(0, query_width() + key_width()), rows.positions,
+                              run.inverse_frequency, shape_.heads + shape_.kv_heads, shape_.head_dim,
+                              inverse);
+}
+
+void Block::activate(const Run& run, View out, ConstView wide) const {
+  auto& backend = run.device.backend();
+  gated_ ? backend.swiglu(out, wide) : backend.gelu(out, wide);
+}
+
+void Block::project(const Run& run, const Rows& rows, Activations& kept) const {
+  const auto real = run.device.real();
+  auto& backend = run.device.backend();
+  const View input = kept.input.get(real, rows.count, dim_);
+  const View normed = run.work.normed.get(real, rows.count, dim_);
+  norm1_.forward(backend, run.weights, normed, kept.statistics1.get(real, rows.count, norm1_.statistics()),
+                 input);
+  const View qkv = kept.qkv.get(real, rows.count, qkv_width());
+  qkv_.forward(backend, run.weights, qkv, normed);
+  rotate(run, rows, qkv, false);
+}
+
+/// From the attention's output to the layer's.
+void Block::finish(const Run& run, const Rows& rows, Activations& kept, View out) const {
+  const auto real = run.device.real();
+  auto& backend = run.device.backend();
+  const View middle = kept.middle.get(real, rows.count, dim_);
+  out_.forward(backend, run.weights, middle, kept.attention.get(real, rows.count, query_width()),
+               kept.input.get(real, rows.count, dim_));
+  const View normed = run.work.normed.get(real, rows.count, dim_);
+  norm2_.forward(backend, run.weights, normed, kept.statistics2.get(real, rows.count, norm2_.statistics()),
+                 middle);
+  const View wide = kept.wide.get(real, rows.count, wide_width());
+  wide_.forward(backend, run.weights, wide, normed);
+  const View activated = run.work.activated.get(real, rows.count, hidden_dim_);
+  activate(run, activated, wide);
+  down_.forward(backend, run.weights, out, activated, middle);
+}
+
+void Block::forward(const Run& run, const Rows& rows, Activations& kept, View out) const {
+  project(run, rows, kept);
+  const auto real = run.device.real();
+  const View qkv = kept.qkv.get(real, rows.count, qkv_width());
+  run.device.backend().attention(
+      kept.attention.get(real, rows.count, query_width()), kept.lse.get(real, rows.count, shape_.heads),
+      qkv.col_range(0, query_width()), qkv.col_range(query_width(), key_width()),
+      qkv.col_range(query_width() + key_width(), key_width()), rows.document_starts, shape_);
+  finish(run, rows, kept, out);
+}
+
+void Block::forward_cached(const Run& run, const Rows& rows, Activations& kept, View out, View cache_keys,
+                           View cache_values, int64_t capacity) const {
+  project(run, rows, kept);
+  const auto real = run.device.real();
+  auto& backend = run.device.backend();
+  const View qkv = kept.qkv.get(real, rows.count, qkv_width());
+  backend.scatter_rows(cache_keys, qkv.col_range(query_width(), key_width()), rows.slot);
+  backend.scatter_rows(cache_values, qkv.col_range(query_width() + key_width(), key_width()), rows.slot);
+  backend.cached_attention(kept.attention.get(real, rows.count, query_width()),
+                           qkv.col_range(0, query_width()), cache_keys, cache_values, rows.sequence,
+                           rows.length, capacity, shape_);
+  finish(run, rows, kept, out);
+}
+
+void Block::backward_mlp(const Run& run, const Rows& rows, Activations& kept, View dx) const {
+  const auto real = run.device.real();
+  auto& backend = run.device.backend();
+  const View middle = kept.middle.get(real, rows.count, dim_);
+  const View statistics = kept.statistics2.get(real, rows.count, norm2_.statistics());
+  const View wide = kept.wide.get(real, rows.count, wide_width());
+  const View activated = run.work.activated.get(real, rows.count, hidden_dim_);
+  activate(run, activated, wide);
+  const View dactivated = run.work.dactivated.get(real, rows.count, hidden_dim_);
+  down_.backward(backend, run.weights, dactivated, dx, activated);
+  const View dwide = run.work.dwide.get(real, rows.count, wide_width());
+  gated_ ? backend.swiglu_backward(dwide, dactivated, wide) : backend.gelu_backward(dwide, dactivated, wide);
+  const View normed = run.work.normed.get(real, rows.count, dim_);
+  norm2_.forward(backend, run.weights, normed, statistics, middle);
+  const View dnormed = run.work.dnormed.get(real, rows.count, dim_);
+  wide_.backward(backend, run.weights, dnormed, dwide, normed);
+  norm2_.backward(backend, run.weights, dx, true, dnormed, middle, statistics);
+}
+
+void Block::backward_attention(const Run& run, const Rows& rows, Activations& kept, View dx) const {
+  const auto real = run.device.real();
+  auto& backend = run.device.backend();
+  const View input = kept.input.get(real, rows.count, dim_);
+  const View statistics = kept.statistics1.get(real, rows.count, norm1_.statistics());
+  const View qkv = kept.qkv.get(real, rows.count, qkv_width());
+  const View attention = kept.attention.get(real, rows.count, query_width());
+  const View dattention = run.work.dattention.get(real, rows.count, query_width());
+  out_.backward(backend, run.weights, dattention, dx, attention);
+  const View dqkv = run.work.dqkv.get(real, rows.count, qkv_width());
+  const int64_t key = query_width(), value = key + key_width();
+  backend.attention_backward(dqkv.col_range(0, key), dqkv.col_range(key, key_width()),
+                             dqkv.col_range(value, key_width()), dattention, qkv.col_range(0, key),
+                             qkv.col_range(key, key_width()), qkv.col_range(value, key_width()), attention,
+                             kept.lse.get(real, rows.count, shape_.heads), rows.document_starts, shape_);
+  rotate(run, rows, dqkv, true);
+  const View normed = run.work.normed.get(real, rows.count, dim_);
+  norm1_.forward(backend, run.weights, normed, statistics, input);
+  const View dnormed = run.work.dnormed.get(real, rows.count, dim_);
+  qkv_.backward(backend, run.weights, dnormed, dqkv, normed);
+  norm1_.backward(backend, run.weights, dx, true, dnormed, input, statistics);
+}
+
+void Block::backward(const Run& run, const Rows& rows, Activations& kept, View dx) const {
+  backward_mlp(run, rows, kept, dx);
+  backward_attention(run, rows, kept, dx);
+}
+
+}  // namespace gristmill::model

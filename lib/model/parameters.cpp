@@ -1,0 +1,148 @@
+// The parameter table of both families, the arena, and initial weights.
+
+#include "model/parameters.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/rng.hpp"
+
+namespace gristmill::model {
+namespace {
+
+constexpr int64_t kAlignment = 16;  // elements: 64 bytes of f32
+constexpr double kStd = 0.02;
+
+/// Lays tensors out behind each other.
+class TableBuilder {
+ public:
+  void matrix(std::string name, int64_t rows, int64_t cols, double std) {
+    add({std::move(name), {rows, cols}, rows, cols, 0, true, std, false});
+  }
+  void norm_weight(std::string name, int64_t size) {
+    add({std::move(name), {size}, 1, size, 0, false, 0, true});
+  }
+  void bias(std::string name, int64_t size) { add({std::move(name), {size}, 1, size, 0, false, 0, false}); }
+  std::vector<ParameterInfo> take() { return std::move(table_); }
+
+ private:
+  void add(ParameterInfo info) {
+    info.offset = next_;
+    next_ += (info.size() + kAlignment - 1) / kAlignment * kAlignment;
+    table_.push_back(std::move(info));
+  }
+  std::vector<ParameterInfo> table_;
+  int64_t next_ = 0;
+};
+
+// Residual branches start smaller, so that the variance of the residual stream does not grow with depth
+// (Radford et al. 2019, §2.3).
+double residual_std(const Config& config) { return kStd / std::sqrt(2 * static_cast<double>(config.layers)); }
+
+// q, k, v stand behind each other, and gate, up: each group is one product wherever no padding lies between.
+void add_llama_layer(TableBuilder& table, const Config& config, int64_t layer) {
+  const std::string prefix = str("model.layers.", layer, ".");
+  const int64_t q = config.heads * config.head_dim, kv = config.kv_heads * config.head_dim;
+  table.norm_weight(prefix + "input_layernorm.weight", config.dim);
+  table.matrix(prefix + "self_attn.q_proj.weight", q, config.dim, kStd);
+  table.matrix(prefix + "self_attn.k_proj.weight", kv, config.dim, kStd);
+  table.matrix(prefix + "self_attn.v_proj.weight", kv, config.dim, kStd);
+  table.matrix(prefix + "self_attn.o_proj.weight", config.dim, q, residual_std(config));
+  table.norm_weight(prefix + "post_attention_layernorm.weight", config.dim);
+  table.matrix(prefix + "mlp.gate_proj.weight", config.hidden_dim, config.dim, kStd);
+  table.matrix(prefix + "mlp.up_proj.weight", config.hidden_dim, config.dim, kStd);
+  table.matrix(prefix + "mlp.down_proj.weight", config.dim, config.hidden_dim, residual_std(config));
+}
+
+// Conv1D keeps its weight as in × out.
+void add_gpt2_layer(TableBuilder& table, const Config& config, int64_t layer) {
+  const std::string prefix = str("transformer.h.", layer, ".");
+  const int64_t dim = config.dim, hidden = config.hidden_dim;
+  table.norm_weight(prefix + "ln_1.weight", dim);
+  table.bias(prefix + "ln_1.bias", dim);
+  table.matrix(prefix + "attn.c_attn.weight", dim, 3 * dim, kStd);
+  table.bias(prefix + "attn.c_attn.bias", 3 * dim);
+  table.matrix(prefix + "attn.c_proj.weight", dim, dim, residual_std(config));
+  table.bias(prefix + "attn.c_proj.bias", dim);
+  table.norm_weight(prefix + "ln_2.weight", dim);
+  table.bias(prefix + "ln_2.bias", dim);
+  table.matrix(prefix + "mlp.c_fc.weight", dim, hidden, kStd);
+  table.bias(prefix + "mlp.c_fc.bias", hidden);
+  table.matrix(prefix + "mlp.c_proj.weight", hidden, dim, residual_std(config));
+  table.bias(prefix + "mlp.c_proj.bias", dim);
+}
+
+void add_head(TableBuilder& table, const Config& config) {
+  if (config.head == Head::scalar) {
+    // N(0, 1/(dim+1)): Stiennon et al. 2020, appendix; also what rewards and values start from in Ziegler et
+    // al. 2019.
+    table.matrix("score.weight", 1, config.dim, 1 / std::sqrt(static_cast<double>(config.dim) + 1));
+  } else if (!config.tied) {
+    table.matrix("lm_head.weight", config.vocab_size, config.dim, kStd);
+  }
+}
+
+}  // namespace
+
+std::vector<ParameterInfo> parameter_table(const Config& config) {
+  config.validate();
+  TableBuilder table;
+  if (config.family == Family::llama) {
+    table.matrix("model.embed_tokens.weight", config.vocab_size, config.dim, kStd);
+    for (int64_t layer = 0; layer < config.layers; ++layer) add_llama_layer(table, config, layer);
+    table.norm_weight("model.norm.weight", config.dim);
+  } else {
+    table.matrix("transformer.wte.weight", config.vocab_size, config.dim, kStd);
+    table.matrix("transformer.wpe.weight", config.context, config.dim, kStd);
+    for (int64_t layer = 0; layer < config.layers; ++layer) add_gpt2_layer(table, config, layer);
+    table.norm_weight("transformer.ln_f.weight", config.dim);
+    table.bias("transformer.ln_f.bias", config.dim);
+  }
+  add_head(table, config);
+  return table.take();
+}
+
+int64_t Config::parameter_count() const {
+  int64_t count = 0;
+  for (const auto& info : parameter_table(*this)) count += info.size();
+  return count;
+}
+
+ParameterSet::ParameterSet(runtime::Device& device, std::vector<ParameterInfo> table)
+    : device_(&device), table_(std::move(table)) {
+  int64_t total = 0;
+  for (const auto& info : table_) total = std::max(total, info.offset + info.size());
+  total = (total + kAlignment - 1) / kAlignment * kAlignment;
+  arena_ = runtime::Buffer(device, device.real(), 1, total);
+}
+
+runtime::View ParameterSet::view(size_t index) const {
+  const auto& info = table_.at(index);
+  return all().col_range(info.offset, info.size()).reshaped(info.rows, info.cols);
+}
+
+runtime::View ParameterSet::view(const std::string& name) const {
+  for (size_t i = 0; i < table_.size(); ++i) {
+    if (table_[i].name == name) return view(i);
+  }
+  fail(Kind::internal, "the model has no parameter ", name);
+}
+
+runtime::View ParameterSet::all() const { return arena_.view(); }
+
+void initialize(ParameterSet& parameters, uint64_t seed) {
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const auto& info = parameters.table()[i];
+    std::vector<float> values(static_cast<size_t>(info.size()), info.initial_one ? 1.0F : 0.0F);
+    if (info.initial_std > 0) {
+      Rng rng(seed, stream_of(RandomStream::parameters, i));
+      for (auto& value : values) value = static_cast<float>(info.initial_std * rng.normal());
+    }
+    runtime::write_real(parameters.device(), parameters.view(i), std::span<const float>(values));
+  }
+}
+
+}  // namespace gristmill::model
