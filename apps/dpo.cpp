@@ -1,0 +1,91 @@
+// dpo: direct preference optimization and its relatives.
+
+#include "align/dpo.hpp"
+#include "base/cli.hpp"
+#include "decode/session.hpp"
+#include "train/flags.hpp"
+
+using namespace gristmill;
+
+namespace {
+
+const std::vector<std::pair<std::string, align::DpoLoss>> kLosses = {
+    {"sigmoid", align::DpoLoss::sigmoid},
+    {"robust", align::DpoLoss::robust},
+    {"hinge", align::DpoLoss::hinge},
+    {"ipo", align::DpoLoss::ipo},
+    {"ipo-average", align::DpoLoss::ipo_average},
+    {"sigmoid-norm", align::DpoLoss::sigmoid_norm}};
+
+std::string name_of(align::DpoLoss loss) {
+  for (const auto& [name, value] : kLosses) {
+    if (value == loss) return name;
+  }
+  return "";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string model, reference_model;
+  std::vector<std::string> data, validation;
+  align::DpoOptions options;
+  train::TrainOptions loop;
+  loop.learning_rate = 1e-4;
+  loop.weight_decay = 0;
+
+  cli::Tool tool("dpo",
+                 "Aligns a language model with preferences directly, without a reward model or sampling.");
+  tool.threads().seed().device().stats();
+  tool.group("Data");
+  tool.option("--model", model, "model directory or run directory to start from");
+  tool.required();
+  tool.option("--reference", reference_model, "frozen reference (default: --model as it is)");
+  tool.option("--data", data, "preferences (JSON Lines: prompt, chosen, rejected)");
+  tool.required();
+  tool.option("--val", validation, "held-out preferences for val_accuracy");
+  tool.option("--epochs", options.epochs, "passes over the data");
+  tool.option("--batch-size", options.batch_size, "pairs an optimizer step");
+  tool.option("--micro-batch-tokens", options.micro_batch_tokens,
+              "packed tokens of one forward and backward");
+  tool.group("Method");
+  tool.choice("--loss", options.loss.loss, kLosses, "loss on a pair");
+  tool.option("--beta", options.loss.beta, "strength of the pull to the reference");
+  tool.option("--label-smoothing", options.loss.label_smoothing, "share of labels taken to be wrong (cDPO)");
+  train::add_train_flags(tool, loop);
+  tool.example("dpo --model out/sft --data pairs.jsonl.zst --run-dir out/dpo --beta 0.1");
+
+  return tool.run(argc, argv, [&] {
+    options.seed = loop.seed = tool.common().seed;
+    const auto device = runtime::open_device(tool.common().device, tool.common().threads);
+    const auto session = decode::open_session(*device, model);
+    const tokenizer::ChatTemplate chat(session.tokens());
+    const int64_t context = session.model->config().context;
+    Stats stats, held_out;
+    auto pairs = align::load_preferences(data, chat, context, stats);
+    std::vector<align::PairExample> held;
+    if (!validation.empty()) held = align::load_preferences(validation, chat, context, held_out);
+
+    // Before training and before a resumed checkpoint is loaded, the policy is the reference.
+    auto reference =
+        reference_model.empty() ? decode::Session{} : decode::open_session(*device, reference_model);
+    auto& frozen = reference_model.empty() ? *session.model : *reference.model;
+    auto references = align::reference_log_probs(frozen, pairs, options.micro_batch_tokens);
+    auto held_references = align::reference_log_probs(frozen, held, options.micro_batch_tokens);
+    reference.model.reset();
+
+    Json record = train::to_json(loop);
+    record["tool"] = "dpo";
+    record["loss"] = name_of(options.loss.loss);
+    record["beta"] = options.loss.beta;
+    record["label_smoothing"] = options.loss.label_smoothing;
+    record["epochs"] = options.epochs;
+    record["batch_size"] = options.batch_size;
+    record["micro_batch_tokens"] = options.micro_batch_tokens;
+    record["examples"] = stats.records_out;
+    align::DpoObjective objective(*session.model, std::move(pairs), std::move(references), std::move(held),
+                                  std::move(held_references), options);
+    train::run(objective, loop, record, session.path);
+    tool.report(stats);
+  });
+}

@@ -1,0 +1,107 @@
+// ppo: proximal policy optimization against a reward model.
+
+#include "align/ppo.hpp"
+#include "base/cli.hpp"
+#include "base/error.hpp"
+#include "decode/session.hpp"
+#include "model/model_directory.hpp"
+#include "train/flags.hpp"
+
+using namespace gristmill;
+
+namespace {
+
+void add_method_flags(cli::Tool& tool, align::PpoOptions& options) {
+  tool.group("Method");
+  tool.option("--iterations", options.iterations, "rounds of sampling and learning");
+  tool.option("--rollout-batch", options.rollout_batch, "prompts sampled in a round");
+  tool.option("--epochs", options.epochs, "passes over a round's samples");
+  tool.option("--mini-batches", options.mini_batches, "optimizer steps a pass");
+  tool.option("--micro-batch-tokens", options.micro_batch_tokens,
+              "packed tokens of one forward and backward");
+  tool.option("--max-response-tokens", options.max_response_tokens, "longest response");
+  tool.option("--temperature", options.temperature,
+              "of sampling; the policy's distribution is scored at it too");
+  tool.option("--clip", options.clip, "largest change of a token's probability ratio that is rewarded");
+  tool.option("--value-clip", options.value_clip, "largest rewarded change of a value");
+  tool.option("--gamma", options.gamma, "discount");
+  tool.option("--lambda", options.lambda, "of generalised advantage estimation");
+  tool.option("--kl-coef", options.kl_coef, "price of a nat of KL to the reference");
+  tool.option("--target-kl", options.target_kl,
+              "steer --kl-coef towards this KL a response, in nats; 0 = fixed");
+  tool.option("--missing-end-penalty", options.missing_end_penalty,
+              "taken from the score of a response that does not end");
+}
+
+Json record_of(const train::TrainOptions& loop, const align::PpoOptions& options, uint64_t prompts) {
+  Json record = train::to_json(loop);
+  record["tool"] = "ppo";
+  record["iterations"] = options.iterations;
+  record["rollout_batch"] = options.rollout_batch;
+  record["epochs"] = options.epochs;
+  record["mini_batches"] = options.mini_batches;
+  record["micro_batch_tokens"] = options.micro_batch_tokens;
+  record["max_response_tokens"] = options.max_response_tokens;
+  record["temperature"] = options.temperature;
+  record["clip"] = options.clip;
+  record["value_clip"] = options.value_clip;
+  record["gamma"] = options.gamma;
+  record["lambda"] = options.lambda;
+  record["kl_coef"] = options.kl_coef;
+  record["target_kl"] = options.target_kl;
+  record["missing_end_penalty"] = options.missing_end_penalty;
+  record["prompts"] = prompts;
+  return record;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string model, reward_directory;
+  std::vector<std::string> data;
+  align::PpoOptions options;
+  train::TrainOptions loop;
+  loop.learning_rate = 5e-5;
+  loop.beta2 = 0.999;
+  loop.epsilon = 1e-5;
+  loop.weight_decay = 0;
+  loop.checkpoint_every = 100;
+
+  cli::Tool tool("ppo",
+                 "Aligns a language model with a reward model by sampling and proximal policy optimization.");
+  tool.threads().seed().device().stats();
+  tool.group("Data");
+  tool.option("--model", model, "policy and reference: model directory or run directory");
+  tool.required();
+  tool.option("--reward-model", reward_directory, "reward model, also the critic's start");
+  tool.required();
+  tool.option("--data", data, "prompts (JSON Lines: prompt, or messages)");
+  tool.required();
+  add_method_flags(tool, options);
+  train::add_train_flags(tool, loop);
+  tool.example(
+      "ppo --model out/sft --reward-model out/reward --data prompts.jsonl --run-dir out/ppo --kl-coef 0.05");
+
+  return tool.run(argc, argv, [&] {
+    options.seed = loop.seed = tool.common().seed;
+    align::validate(options);
+    const auto device = runtime::open_device(tool.common().device, tool.common().threads);
+    const auto policy = decode::open_session(*device, model);
+    const auto reference = decode::open_session(*device, model);
+    const auto reward =
+        decode::open_session(*device, reward_directory, decode::WithTokenizer::yes, "", model::Head::scalar);
+    if (reward.tokens().hash() != policy.tokens().hash()) {
+      fail(Kind::input, reward_directory, ": the reward model has another tokenizer than ", model,
+           "; train it from a model with the same tokenizer");
+    }
+    const auto critic = model::load_model(*device, reward.path, model::Head::scalar, tool.common().seed);
+    const tokenizer::ChatTemplate chat(policy.tokens());
+    const int64_t room = policy.model->config().context - options.max_response_tokens;
+    Stats stats;
+    auto prompts = align::load_prompts(data, chat, room, stats);
+    align::PpoObjective objective(*policy.model, *critic, *reference.model, *reward.model, std::move(prompts),
+                                  chat.end_of_turn(), options);
+    train::run(objective, loop, record_of(loop, options, stats.records_out), policy.path);
+    tool.report(stats);
+  });
+}
