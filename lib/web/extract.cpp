@@ -1,0 +1,252 @@
+#include "web/extract.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "base/str.hpp"
+#include "web/class_words.hpp"
+#include "web/text_writer.hpp"
+
+namespace gristmill::web {
+
+namespace {
+
+/// An element named like boilerplate that holds more of the page's text than this is a wrapper with an
+/// unlucky name.
+constexpr double kWrapperShare = 0.5;
+/// A content element is the root if it holds at least this part of what was left of the page.
+constexpr double kBodyShare = 0.4, kArticleShare = 0.4, kAreaShare = 0.3;
+constexpr uint32_t kMinRootText = 200;
+
+enum class Fate : uint8_t { keep, invisible, boilerplate };
+
+/// Elements whose content is never text of the page.
+bool is_invisible(Tag tag) {
+  switch (tag) {
+    case Tag::head:
+    case Tag::script:
+    case Tag::style:
+    case Tag::noscript:
+    case Tag::template_:
+    case Tag::iframe:
+    case Tag::object:
+    case Tag::embed:
+    case Tag::svg:
+    case Tag::canvas:
+    case Tag::audio:
+    case Tag::video:
+    case Tag::map:
+    case Tag::select:
+    case Tag::datalist:
+    case Tag::textarea:
+    case Tag::button:
+    case Tag::input:
+    case Tag::img:
+    case Tag::picture:
+    case Tag::progress:
+    case Tag::frameset:
+    case Tag::dialog:
+    case Tag::rp:
+    case Tag::rt:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool is_boilerplate_role(std::string_view role) {
+  static constexpr std::array<std::string_view, 12> kRoles = {
+      "navigation", "banner",      "contentinfo",   "search",  "menu",    "menubar",
+      "dialog",     "alertdialog", "complementary", "toolbar", "tablist", "tooltip"};
+  return std::find(kRoles.begin(), kRoles.end(), role) != kRoles.end();
+}
+
+/// Whether a style attribute hides the element.
+bool is_hiding_style(std::string_view style) {
+  if (style.empty() || style.size() > 4096) return false;
+  std::string compact = to_lower_ascii(style);
+  std::erase(compact, ' ');
+  return compact.find("display:none") != std::string::npos ||
+         compact.find("visibility:hidden") != std::string::npos;
+}
+
+/// Visible characters: code points above the space.
+uint32_t visible_characters(std::string_view text) {
+  uint32_t count = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    count += byte > ' ' && (byte & 0xC0) != 0x80 ? 1u : 0u;
+  }
+  return count;
+}
+
+class Extraction {
+ public:
+  Extraction(const HtmlTree& tree, const ExtractRules& rules)
+      : tree_(tree),
+        rules_(rules),
+        pruned_(tree.size()),
+        signals_(tree.size()),
+        text_(tree.size()),
+        links_(tree.size()) {}
+
+  std::string run() {
+    const uint32_t body = std::min(tree_.find(Tag::body), tree_.size());
+    if (body == tree_.size()) return {};
+    prune_invisible(body);
+    measure();
+    prune_boilerplate(body);
+    measure();
+    const uint32_t root = choose_root(body);
+    prune_links(root);
+    std::string text = write_text(tree_, root, pruned_);
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    return text;
+  }
+
+ private:
+  void prune_invisible(uint32_t body) {
+    for (uint32_t node = body; node < tree_[body].end;) {
+      const Tag tag = tree_[node].tag;
+      if (tag != Tag::text) read_attributes(node);
+      const bool hidden = is_invisible(tag) || ((signals_[node] & kHidden) != 0 && tag != Tag::body);
+      pruned_[node] = hidden;
+      node = hidden ? tree_[node].end : node + 1;
+    }
+  }
+
+  void read_attributes(uint32_t node) {
+    uint32_t signals = 0;
+    for (const auto& [name, value] : tree_.attributes(node)) {
+      if (name == "class" || name == "id") {
+        if (value.size() < 4096) signals |= class_signals(value);
+      } else if (name == "role") {
+        if (is_boilerplate_role(value)) signals |= kBoilerplate;
+        if (value == "main") signals |= kContentArea;
+        if (value == "article") signals |= kContentBody;
+      } else if (name == "itemprop") {
+        if (value == "articleBody") signals |= kContentBody;
+      } else if (name == "hidden" || (name == "aria-hidden" && value == "true") ||
+                 (name == "style" && is_hiding_style(value))) {
+        signals |= kHidden;
+      }
+    }
+    signals_[node] = signals;
+  }
+
+  /// Visible characters of each subtree, and how many of them stand in links. One pass backwards.
+  void measure() {
+    std::fill(text_.begin(), text_.end(), 0);
+    std::fill(links_.begin(), links_.end(), 0);
+    for (uint32_t node = 0; node < tree_.size();) {  // marks inside a pruned subtree do not matter
+      if (pruned_[node]) {
+        node = tree_[node].end;
+        continue;
+      }
+      if (tree_[node].tag == Tag::text) text_[node] = visible_characters(tree_[node].text);
+      ++node;
+    }
+    for (uint32_t node = tree_.size() - 1; node > 0; --node) {
+      if (tree_[node].tag == Tag::a) links_[node] = text_[node];
+      text_[tree_[node].parent] += text_[node];
+      links_[tree_[node].parent] += links_[node];
+    }
+  }
+
+  void prune_boilerplate(uint32_t body) {
+    const double limit = kWrapperShare * text_[body];
+    for (uint32_t node = body + 1; node < tree_[body].end;) {
+      if (!pruned_[node] && is_boilerplate(node) && text_[node] <= limit) pruned_[node] = true;
+      node = pruned_[node] ? tree_[node].end : node + 1;
+    }
+  }
+
+  bool is_boilerplate(uint32_t node) const {
+    switch (tree_[node].tag) {
+      case Tag::nav:
+      case Tag::footer:
+      case Tag::aside:
+      case Tag::menu:
+        return true;
+      case Tag::text:
+      case Tag::main:
+      case Tag::article:
+      case Tag::h1:
+      case Tag::body:
+      case Tag::tbody:
+      case Tag::pre:
+        return false;
+      default:
+        break;
+    }
+    const uint32_t bad = kBoilerplate | kSidebar | (rules_.comments ? 0u : kComments);
+    return (signals_[node] & bad) != 0;
+  }
+
+  /// The best element for a test: the one with most text, if it has `share` of the page's.
+  template <class Test>
+  uint32_t largest(uint32_t body, double share, const Test& test) const {
+    uint32_t best = 0;
+    for (uint32_t node = body; node < tree_[body].end;) {
+      if (pruned_[node]) {
+        node = tree_[node].end;
+        continue;
+      }
+      if (tree_[node].tag != Tag::text && test(node) && (best == 0 || text_[node] > text_[best])) best = node;
+      ++node;
+    }
+    const bool enough = best != 0 && text_[best] >= kMinRootText && text_[best] >= share * text_[body];
+    return enough ? best : 0;
+  }
+
+  uint32_t choose_root(uint32_t body) const {
+    const uint32_t main = largest(body, kAreaShare, [&](uint32_t node) {
+      return tree_[node].tag == Tag::main || (signals_[node] & kContentArea) != 0;
+    });
+    const uint32_t area = main != 0 ? main : body;
+    const uint32_t article =
+        largest(area, kArticleShare, [&](uint32_t node) { return tree_[node].tag == Tag::article; });
+    if (article != 0) return article;
+    return area;
+  }
+
+  /// Lists, divisions and tables that are mostly links.
+  void prune_links(uint32_t root) {
+    for (uint32_t node = root + 1; node < tree_[root].end;) {
+      if (!pruned_[node] && is_link_list(node)) pruned_[node] = true;
+      node = pruned_[node] ? tree_[node].end : node + 1;
+    }
+  }
+
+  bool is_link_list(uint32_t node) const {
+    switch (tree_[node].tag) {
+      case Tag::ul:
+      case Tag::ol:
+      case Tag::div:
+      case Tag::section:
+      case Tag::dl:
+      case Tag::p:
+      case Tag::header:
+      case Tag::form:
+        break;
+      default:
+        return false;
+    }
+    return text_[node] > 0 && links_[node] > 0.8 * text_[node];
+  }
+
+  const HtmlTree& tree_;
+  ExtractRules rules_;
+  std::vector<bool> pruned_;
+  std::vector<uint32_t> signals_, text_, links_;
+};
+
+}  // namespace
+
+std::string extract_text(const HtmlTree& tree, const ExtractRules& rules) {
+  return Extraction(tree, rules).run();
+}
+
+}  // namespace gristmill::web
