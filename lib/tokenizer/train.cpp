@@ -13,6 +13,7 @@
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "shard/record.hpp"
+#include "text/utf8.hpp"
 #include "tokenizer/bpe_trainer.hpp"
 #include "tokenizer/piece_counts.hpp"
 #include "tokenizer/pretokenizer.hpp"
@@ -96,6 +97,35 @@ class CountPool {
   std::vector<std::unique_ptr<PieceCounts>> idle_;
 };
 
+/// Items of about a megabyte together; nothing at the end.
+std::optional<Batch> next_batch(const std::function<std::optional<std::string>()>& next_item) {
+  Batch batch;
+  for (size_t bytes = 0; bytes < kBatchBytes;) {
+    auto item = next_item();
+    if (!item) break;
+    bytes += item->size() + 1;
+    batch.push_back(std::move(*item));
+  }
+  if (batch.empty()) return std::nullopt;
+  return batch;
+}
+
+Stats count_batch(Batch&& batch, const TextOf& text_of, const TrainOptions& options, CountPool& pool) {
+  Stats stats;
+  auto counts = pool.take();
+  for (std::string& item : batch) {
+    ++stats.records_in;
+    if (const auto text = text_of(std::move(item))) {
+      count_text(*text, options, *counts);
+      ++stats.records_out;
+    } else {
+      stats.drop("bad_record");
+    }
+  }
+  pool.give_back(std::move(counts));
+  return stats;
+}
+
 Trained train_items(const std::function<std::optional<std::string>()>& next_item, const TextOf& text_of,
                     const TrainOptions& options) {
   options.check();
@@ -104,34 +134,8 @@ Trained train_items(const std::function<std::optional<std::string>()>& next_item
   {
     progress::Counter counter("counted", "documents");
     ordered_parallel<Batch, Stats>(
-        options.threads,
-        [&]() -> std::optional<Batch> {
-          Batch batch;
-          for (size_t bytes = 0; bytes < kBatchBytes;) {
-            auto item = next_item();
-            if (!item) break;
-            bytes += item->size() + 1;
-            batch.push_back(std::move(*item));
-          }
-          if (batch.empty()) return std::nullopt;
-          return batch;
-        },
-        [&](Batch&& batch) {
-          Stats stats;
-          auto counts = pool.take();
-          for (std::string& item : batch) {
-            ++stats.records_in;
-            const auto text = text_of(std::move(item));
-            if (text) {
-              count_text(*text, options, *counts);
-              ++stats.records_out;
-            } else {
-              stats.drop("bad_record");
-            }
-          }
-          pool.give_back(std::move(counts));
-          return stats;
-        },
+        options.threads, [&] { return next_batch(next_item); },
+        [&](Batch&& batch) { return count_batch(std::move(batch), text_of, options, pool); },
         [&](Stats&& stats) {
           result.stats.records_in += stats.records_in;
           result.stats.records_out += stats.records_out;
@@ -154,6 +158,8 @@ void TrainOptions::check() const {
   std::set<std::string> seen;
   for (const std::string& special : special_tokens) {
     if (special.empty()) fail(Kind::usage, "--special-tokens holds an empty name");
+    if (!text::is_valid_utf8(special))
+      fail(Kind::usage, "--special-tokens: ", quoted(special), " is no UTF-8");
     if (!seen.insert(special).second) fail(Kind::usage, "--special-tokens holds ", quoted(special), " twice");
   }
   const uint64_t least = 256 + special_tokens.size();

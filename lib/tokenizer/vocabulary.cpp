@@ -205,48 +205,4 @@ Vocabulary parse_vocabulary(std::string_view json, std::string_view where) {
   }
 }
 
-std::string to_tokenizer_json(const Vocabulary& vocabulary) {
-  std::string out =
-      "{\n\"version\": \"1.0\",\n\"truncation\": null,\n\"padding\": null,\n\"added_tokens\": [";
-  const char* separator = "\n";
-  for (const AddedToken& token : vocabulary.added) {
-    out += str(separator, "{\"id\": ", token.id, ", \"content\": ");
-    append_json_string(out, token.content);
-    out +=
-        str(", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, "
-            "\"special\": ",
-            token.special, "}");
-    separator = ",\n";
-  }
-  const std::string byte_level =
-      "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}";
-  out += str("\n],\n\"normalizer\": null,\n\"pre_tokenizer\": ", byte_level,
-             ",\n\"post_processor\": ", byte_level, ",\n\"decoder\": ", byte_level,
-             ",\n\"model\": {\n\"type\": \"BPE\",\n\"dropout\": null,\n\"unk_token\": null,\n"
-             "\"continuing_subword_prefix\": null,\n\"end_of_word_suffix\": null,\n\"fuse_unk\": false,\n"
-             "\"byte_fallback\": false,\n\"ignore_merges\": ",
-             vocabulary.ignore_merges, ",\n\"vocab\": {");
-  std::vector<std::string> spelt;
-  for (const std::string& token : vocabulary.tokens) spelt.push_back(spell_bytes(token));
-  for (const AddedToken& token : vocabulary.added) spelt[token.id] = token.content;
-  separator = "\n";
-  for (size_t id = 0; id < spelt.size(); ++id) {
-    out += separator;
-    append_json_string(out, spelt[id]);
-    out += str(": ", id);
-    separator = ",\n";
-  }
-  out += "\n},\n\"merges\": [";
-  separator = "\n";
-  for (const MergeRule& rule : vocabulary.merges) {
-    out += str(separator, "[");
-    append_json_string(out, spelt[rule.left]);
-    out += ", ";
-    append_json_string(out, spelt[rule.right]);
-    out += "]";
-    separator = ",\n";
-  }
-  return out + "\n]\n}\n}\n";
-}
-
 }  // namespace gristmill::tokenizer
