@@ -1,8 +1,9 @@
 #pragma once
 
-// What the words in an element's class and id say about it. Names are cut at every character that is no
-// letter or digit and at camelCase humps, lower-cased, and looked up alone and joined with the word before
-// ("post" "content").
+// What an element's class and id say about it. Each name is cut into words (at what is no letter or digit,
+// and at the humps of camelCase) and looked up whole, word by word, and by pairs of words, in a table that
+// says which of these count. Names of layouts ("has-sidebar"), conditions ("md:hidden") and modifiers
+// ("card--share") do not.
 
 #include <cstdint>
 #include <string_view>

@@ -19,6 +19,11 @@ constexpr double kWrapperShare = 0.5;
 /// A content element is the root if it holds at least this part of what was left of the page.
 constexpr double kBodyShare = 0.4, kArticleShare = 0.4, kAreaShare = 0.3;
 constexpr uint32_t kMinRootText = 200;
+/// Hidden text stays where less than this part of the page would be left without it.
+constexpr double kHiddenShare = 0.3;
+/// With less than this part of the visible text, and less than so many characters, the rules took too much.
+constexpr double kMinShare = 0.15;
+constexpr uint32_t kEnoughText = 2000;
 
 enum class Fate : uint8_t { keep, invisible, boilerplate };
 
@@ -28,7 +33,6 @@ bool is_invisible(Tag tag) {
     case Tag::head:
     case Tag::script:
     case Tag::style:
-    case Tag::noscript:
     case Tag::template_:
     case Tag::iframe:
     case Tag::object:
@@ -93,28 +97,56 @@ class Extraction {
         links_(tree.size()) {}
 
   std::string run() {
-    const uint32_t body = std::min(tree_.find(Tag::body), tree_.size());
+    const uint32_t body = tree_.find(Tag::body);
     if (body == tree_.size()) return {};
-    prune_invisible(body);
-    measure();
-    prune_boilerplate(body);
-    measure();
-    const uint32_t root = choose_root(body);
-    prune_links(root);
+    for (uint32_t node = body; node < tree_[body].end; ++node) {
+      if (tree_[node].tag != Tag::text) read_attributes(node);
+    }
+    prune_hidden(body);
+    uint32_t root = prune_and_choose(body, true);
+    if (text_[root] < kMinShare * visible_ && text_[root] < kEnoughText) {
+      pruned_ = hidden_;
+      root = prune_and_choose(body, false);
+    }
     std::string text = write_text(tree_, root, pruned_);
     while (!text.empty() && text.back() == '\n') text.pop_back();
     return text;
   }
 
  private:
-  void prune_invisible(uint32_t body) {
-    for (uint32_t node = body; node < tree_[body].end;) {
+  /// Marks what a browser would not show. Where that is most of the page, a script shows it later, or shows
+  /// the rest in place of <noscript>: then it stays.
+  void prune_hidden(uint32_t body) {
+    prune_invisible(body, kHidden, true);
+    const uint32_t shown = text_[body];
+    prune_invisible(body, 0, true);
+    const uint32_t unhidden = text_[body];
+    prune_invisible(body, 0, false);
+    const bool scripted = text_[body] > 2 * unhidden;
+    prune_invisible(body, shown < kHiddenShare * unhidden ? 0u : kHidden, !scripted);
+    visible_ = text_[body];
+    hidden_ = pruned_;
+  }
+
+  void prune_invisible(uint32_t body, uint32_t signals, bool noscript) {
+    std::fill(pruned_.begin(), pruned_.end(), false);
+    for (uint32_t node = body + 1; node < tree_[body].end;) {
       const Tag tag = tree_[node].tag;
-      if (tag != Tag::text) read_attributes(node);
-      const bool hidden = is_invisible(tag) || ((signals_[node] & kHidden) != 0 && tag != Tag::body);
-      pruned_[node] = hidden;
-      node = hidden ? tree_[node].end : node + 1;
+      const bool hidden = tag == Tag::noscript ? noscript : is_invisible(tag);
+      pruned_[node] = hidden || (signals_[node] & signals) != 0;
+      node = pruned_[node] ? tree_[node].end : node + 1;
     }
+    measure();
+  }
+
+  /// One attempt; returns the root, measured.
+  uint32_t prune_and_choose(uint32_t body, bool by_class) {
+    prune_boilerplate(body, by_class);
+    measure();
+    const uint32_t root = choose_root(body);
+    if (by_class) prune_links(root);
+    measure();
+    return root;
   }
 
   void read_attributes(uint32_t node) {
@@ -155,15 +187,15 @@ class Extraction {
     }
   }
 
-  void prune_boilerplate(uint32_t body) {
+  void prune_boilerplate(uint32_t body, bool by_class) {
     const double limit = kWrapperShare * text_[body];
     for (uint32_t node = body + 1; node < tree_[body].end;) {
-      if (!pruned_[node] && is_boilerplate(node) && text_[node] <= limit) pruned_[node] = true;
+      if (!pruned_[node] && is_boilerplate(node, by_class) && text_[node] <= limit) pruned_[node] = true;
       node = pruned_[node] ? tree_[node].end : node + 1;
     }
   }
 
-  bool is_boilerplate(uint32_t node) const {
+  bool is_boilerplate(uint32_t node, bool by_class) const {
     switch (tree_[node].tag) {
       case Tag::nav:
       case Tag::footer:
@@ -181,6 +213,7 @@ class Extraction {
       default:
         break;
     }
+    if (!by_class || (signals_[node] & (kContentBody | kContentArea)) != 0) return false;
     const uint32_t bad = kBoilerplate | kSidebar | (rules_.comments ? 0u : kComments);
     return (signals_[node] & bad) != 0;
   }
@@ -239,7 +272,8 @@ class Extraction {
 
   const HtmlTree& tree_;
   ExtractRules rules_;
-  std::vector<bool> pruned_;
+  std::vector<bool> pruned_, hidden_;
+  uint32_t visible_ = 0;
   std::vector<uint32_t> signals_, text_, links_;
 };
 
