@@ -10,8 +10,37 @@
 #include "shard/byte_source.hpp"
 #include "shard/decoder.hpp"
 #include "shard/provenance.hpp"
+#include "shard/token_loader.hpp"
 
 namespace gristmill::shard {
+
+namespace {
+
+/// The documents of a token shard as records, one made at a time.
+struct TokenLines {
+  bool take(std::string_view& record) {
+    if (document == set.document_starts.size()) return false;
+    const size_t start = set.document_starts[document++];
+    const bool last = document == set.document_starts.size();
+    const size_t end = last ? set.ids.size() : set.document_starts[document];
+    line = "{\"ids\":[";
+    for (size_t i = start; i < end; ++i) {
+      if (i > start) line += ',';
+      line += std::to_string(set.ids[i]);
+    }
+    line += "]}";
+    record = line;
+    return true;
+  }
+
+  TokenSet set;
+  TokenLoader loader{"", set};
+  bool ready = false;  ///< the shard has ended and is whole
+  size_t document = 0;
+  std::string line;
+};
+
+}  // namespace
 
 struct Reader::State {
   State(std::vector<std::string> paths, const ReaderOptions& reader_options)
@@ -33,7 +62,7 @@ struct Reader::State {
   bool advance() {
     chunk = {};
     at = 0;
-    while (!line_ended) {
+    while (!line_ended && !(tokens != nullptr && tokens->ready)) {
       if (decoder == nullptr) {
         if (input == inputs.size()) return false;
         open_next();
@@ -59,6 +88,12 @@ struct Reader::State {
 
   bool accept_chunk() {
     const auto& now = decoder->header();
+    if (now && now->schema == kTokens && options.tokens_as_records) {
+      if (tokens == nullptr) tokens = std::make_unique<TokenLines>();
+      tokens->loader.append(now, chunk, name());
+      chunk = {};
+      return true;
+    }
     if (now && now->schema == kTokens) {
       fail(Kind::input, name(),
            ": is a token shard, where records are wanted; shard-cat shows it as JSON Lines");
@@ -73,6 +108,11 @@ struct Reader::State {
   void end_segment() {
     const Segment& segment = decoder->segment();
     if (segment.header && !first_header) first_header = segment.header;
+    if (segment.header && segment.header->schema == kTokens && options.tokens_as_records) {
+      if (tokens == nullptr) tokens = std::make_unique<TokenLines>();
+      tokens->loader.finish(segment, name());
+      tokens->ready = true;
+    }
     if (!partial.empty()) {
       if (segment.header) fail(Kind::input, name(), ": damaged: the last record has no end");
       count_line(partial);
@@ -121,10 +161,22 @@ struct Reader::State {
     return partial_shown;
   }
 
+  bool take_document(std::string_view& record) {
+    if (!tokens->take(record)) {
+      tokens.reset();
+      return false;
+    }
+    ++input_records;
+    ++records;
+    header = decoder->header();
+    return true;
+  }
+
   bool next(std::string_view& record) {
     for (;;) {
       if (partial_shown) partial.clear();
       partial_shown = false;
+      if (tokens != nullptr && tokens->ready && take_document(record)) return true;
       if (take_line(record)) {
         count_line(record);
         if (blank(record)) continue;
@@ -151,6 +203,7 @@ struct Reader::State {
   std::string source_name;
   std::string_view chunk;
   size_t at = 0;
+  std::unique_ptr<TokenLines> tokens;
   std::string partial;         ///< the beginning of a line whose end is in a later chunk
   bool partial_shown = false;  ///< `partial` is the record handed out last
   bool line_ended = false;     ///< `partial` is a whole line: the input ended
@@ -182,6 +235,7 @@ const std::optional<Header>& Reader::header() {
   if (s.records > 0) return s.header;
   while (s.at == s.chunk.size() && !s.line_ended) {
     if (!s.advance()) return s.first_header;
+    if (s.decoder->header()) break;
   }
   return s.decoder->header();
 }

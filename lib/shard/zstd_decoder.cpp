@@ -46,6 +46,7 @@ class ZstdDecoder : public Decoder {
         if (!chunk.empty()) return Event::data;
         continue;
       }
+      frame_start_ = source_.taken();
       const std::string_view head = source_.peek(kFrameHead + kTag.size());
       if (head.empty()) return at_end();
       const uint32_t magic = head.size() < 4 ? 0 : load_u32(head);
@@ -66,7 +67,7 @@ class ZstdDecoder : public Decoder {
   bool in_shard() const { return place_ != Place::start && place_ != Place::foreign; }
 
   [[noreturn]] void damaged(std::string_view what) const {
-    fail(Kind::input, source_.name(), ": damaged before byte ", source_.taken(), ": ", what,
+    fail(Kind::input, source_.name(), ": damaged in the frame at byte ", frame_start_, ": ", what,
          "; make or fetch the file again");
   }
 
@@ -255,7 +256,7 @@ class ZstdDecoder : public Decoder {
   std::vector<char> out_;
   Place place_ = Place::start;
   bool in_frame_ = false, output_full_ = false;
-  uint64_t frame_stored_ = 0, frame_decoded_ = 0;
+  uint64_t frame_start_ = 0, frame_stored_ = 0, frame_decoded_ = 0;
   std::vector<FrameSize> frames_;
   std::optional<Xxh64Stream> stored_;
   uint64_t shards_ = 0;
