@@ -14,9 +14,8 @@ struct Matrix {
   int64_t rows = 0, cols = 0, stride = 0;
 
   Matrix() = default;
-  Matrix(const View& view)
-      : data(static_cast<T*>(view.data)), rows(view.rows), cols(view.cols), stride(view.stride) {}
-  Matrix(const ConstView& view)
+  template <class Pointer>
+  Matrix(const BasicView<Pointer>& view)
       : data(static_cast<T*>(view.data)), rows(view.rows), cols(view.cols), stride(view.stride) {}
 
   explicit operator bool() const { return data != nullptr; }

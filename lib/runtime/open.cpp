@@ -1,6 +1,7 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "runtime/cpu/device.hpp"
 #include "runtime/device.hpp"
 
 namespace gristmill::runtime {
@@ -14,10 +15,7 @@ bool names_cuda(const std::string& name) {
 }  // namespace
 
 std::unique_ptr<Device> open_device(const std::string& name, int threads) {
-  if (name == "cpu" || name == "auto") {
-    (void)threads;
-    return open_reference_device(DType::f32);
-  }
+  if (name == "cpu" || name == "auto") return cpu::open_cpu(threads);
   if (names_cuda(name)) {
     fail(Kind::device, "device ", name, ": this build has no CUDA backend; use --device cpu");
   }

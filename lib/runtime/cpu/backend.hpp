@@ -1,0 +1,97 @@
+#pragma once
+
+// The CPU's Backend: f32, our thread pool, the kernels of the best instruction set. Work is split by output;
+// nothing is summed across threads.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "base/parallel.hpp"
+#include "runtime/backend.hpp"
+#include "runtime/cpu/kernels.hpp"
+#include "runtime/matrix.hpp"
+
+namespace gristmill::runtime::cpu {
+
+/// Aligned memory of the calling thread, kept between calls; the content is undefined. Slots are in use at
+/// the same time.
+enum class Slot { outer, inner };
+float* thread_scratch(Slot slot, int64_t floats);
+
+/// A whole product; `packed_b` may hold b in panels already.
+struct Product {
+  Matrix<float> out;
+  Matrix<const float> a, b;
+  bool transpose_a = false, transpose_b = false, accumulate = false;
+  Matrix<const float> bias, residual;
+  const float* packed_b = nullptr;
+  int64_t depth() const { return transpose_a ? a.rows : a.cols; }
+};
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(int threads) : kernels_(choose_kernels()), pool_(threads) {}
+  const Kernels& kernels() const { return kernels_; }
+
+  void fill(View out, double value) override;
+  void copy(View out, ConstView in) override;
+  void axpy(View out, double scale, ConstView in) override;
+  void gather_rows(View out, ConstView in, ConstView rows) override;
+  void scatter_rows(View out, ConstView in, ConstView rows) override;
+  void sum_rows(View out, ConstView in) override;
+  void sum_of_squares(View out, ConstView in) override;
+  void matmul(const Matmul& args) override;
+  void embedding(View out, ConstView table, ConstView ids, bool accumulate) override;
+  void embedding_backward(View dtable, ConstView dout, ConstView ids) override;
+  void rmsnorm(View out, View rstd, ConstView in, ConstView weight, double eps) override;
+  void rmsnorm_backward(View din, bool accumulate_din, View dweight, ConstView dout, ConstView in,
+                        ConstView weight, ConstView rstd) override;
+  void layernorm(View out, View moments, ConstView in, ConstView weight, ConstView bias, double eps) override;
+  void layernorm_backward(View din, bool accumulate_din, View dweight, View dbias, ConstView dout,
+                          ConstView in, ConstView weight, ConstView moments) override;
+  void rotary(View x, ConstView positions, ConstView inverse_frequency, int64_t heads, int64_t head_dim,
+              bool inverse) override;
+  void attention(View out, View lse, ConstView q, ConstView k, ConstView v, ConstView document_starts,
+                 const AttentionShape& shape) override;
+  void attention_backward(View dq, View dk, View dv, ConstView dout, ConstView q, ConstView k, ConstView v,
+                          ConstView out, ConstView lse, ConstView document_starts,
+                          const AttentionShape& shape) override;
+  void cached_attention(View out, ConstView q, ConstView cache_k, ConstView cache_v, ConstView sequence,
+                        ConstView length, int64_t capacity, const AttentionShape& shape) override;
+  void swiglu(View out, ConstView gate_up) override;
+  void swiglu_backward(View dgate_up, ConstView dout, ConstView gate_up) override;
+  void gelu(View out, ConstView in) override;
+  void gelu_backward(View din, ConstView dout, ConstView in) override;
+  void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
+            double logit_scale) override;
+  void head_backward(View dhidden, View dweight, const HeadValues& values, ConstView hidden, ConstView weight,
+                     ConstView targets, const HeadGradients& gradients, double logit_scale) override;
+  void adamw(View parameter, View m, View v, ConstView gradient, const AdamW& args) override;
+  void sample(View ids, View log_prob, ConstView logits, ConstView uniforms, const Sampling& args) override;
+
+ private:
+  /// Runs body(first, count) over [0, size) in blocks of `block`, on one thread when the whole costs less
+  /// than a wake-up; `cost` is about one nanosecond's work for one item.
+  void each_block(int64_t size, int64_t block, double cost,
+                  const std::function<void(int64_t, int64_t)>& body);
+  void each_row(int64_t rows, double cost, const std::function<void(int64_t)>& body);
+  void product(const Product& args);
+  void product_blocks(const Product& args, const float* packed_b, int64_t block_rows, int64_t block_cols);
+  /// b in panels, in `memory`.
+  const float* pack(std::vector<float>& memory, const Matrix<const float>& b, bool transposed);
+  void norm_backward(NormRows all, Matrix<float> dweight, Matrix<float> dbias,
+                     void (*kernel)(const NormRows&));
+  void rotary_table(Matrix<const int32_t> positions, Matrix<const float> inverse_frequency);
+  void head_chunk_values(const HeadValues& values, Matrix<float> logits, int64_t first,
+                         Matrix<const int32_t> targets, float scale, const HeadGradients* gradients);
+
+  const Kernels& kernels_;
+  ThreadPool pool_;
+  std::vector<float> packed_, packed_too_, logits_, sums_;
+  std::vector<float> frequencies_, cosines_,
+      sines_;  ///< rotary angles of positions [0, cosines_.size() / frequencies)
+};
+
+}  // namespace gristmill::runtime::cpu

@@ -1,0 +1,196 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "runtime/checks.hpp"
+#include "runtime/cpu/backend.hpp"
+#include "runtime/reference/sampling.hpp"
+
+namespace gristmill::runtime::cpu {
+
+namespace {
+
+constexpr int64_t kSumRows = 64;        // rows of one partial sum
+constexpr int64_t kSumElements = 4096;  // elements of one partial sum of squares
+constexpr int64_t kRun = 16384;         // elements of one piece of element-wise work
+
+/// Rows without gaps between them are one long row: element-wise work then splits evenly.
+template <class T>
+Matrix<T> flattened(Matrix<T> m) {
+  if (m.stride != m.cols) return m;
+  m.cols = m.stride = m.rows * m.cols;
+  m.rows = m.cols > 0 ? 1 : 0;
+  return m;
+}
+
+template <class Number>
+void copy_matrix(Matrix<Number> out, Matrix<const Number> in, int64_t first, int64_t count) {
+  for (int64_t r = first; r < first + count; ++r) std::copy_n(in.row(r), in.cols, out.row(r));
+}
+
+double row_cost(int64_t cols, double nanoseconds) { return static_cast<double>(cols) * nanoseconds; }
+
+}  // namespace
+
+void CpuBackend::fill(View out_view, double value) {
+  const Matrix<float> out(out_view);
+  each_row(out.rows, row_cost(out.cols, 0.1),
+           [&](int64_t r) { std::fill_n(out.row(r), out.cols, static_cast<float>(value)); });
+}
+
+void CpuBackend::copy(View out, ConstView in) {
+  if (in.dtype == DType::i32 && out.dtype == DType::i32) {
+    checks::same_shape("copy", out, in, DType::i32);
+    return copy_matrix<int32_t>(out, in, 0, in.rows);
+  }
+  checks::same_shape("copy", out, in, DType::f32);
+  each_block(in.rows, 64, row_cost(in.cols, 0.2),
+             [&](int64_t first, int64_t count) { copy_matrix<float>(out, in, first, count); });
+}
+
+void CpuBackend::axpy(View out_view, double scale, ConstView in_view) {
+  checks::same_shape("axpy", out_view, in_view, DType::f32);
+  const Matrix<float> out(out_view);
+  const Matrix<const float> in(in_view);
+  each_row(in.rows, row_cost(in.cols, 0.3),
+           [&](int64_t r) { kernels_.axpy(out.row(r), static_cast<float>(scale), in.row(r), in.cols); });
+}
+
+void CpuBackend::gather_rows(View out_view, ConstView in_view, ConstView rows_view) {
+  checks::gather_rows(out_view, in_view, rows_view, DType::f32);
+  const Matrix<float> out(out_view);
+  const Matrix<const float> in(in_view);
+  const Matrix<const int32_t> rows(rows_view);
+  each_row(rows.rows, row_cost(in.cols, 0.2), [&](int64_t r) {
+    checks::index("gather_rows", rows.at(r, 0), in.rows);
+    std::copy_n(in.row(rows.at(r, 0)), in.cols, out.row(r));
+  });
+}
+
+void CpuBackend::scatter_rows(View out_view, ConstView in_view, ConstView rows_view) {
+  checks::scatter_rows(out_view, in_view, rows_view, DType::f32);
+  const Matrix<float> out(out_view);
+  const Matrix<const float> in(in_view);
+  const Matrix<const int32_t> rows(rows_view);
+  each_row(rows.rows, row_cost(in.cols, 0.2), [&](int64_t r) {
+    checks::index("scatter_rows", rows.at(r, 0), out.rows);
+    std::copy_n(in.row(r), in.cols, out.row(rows.at(r, 0)));
+  });
+}
+
+void CpuBackend::sum_rows(View out_view, ConstView in_view) {
+  checks::sum_rows(out_view, in_view, DType::f32);
+  const Matrix<float> out(out_view);
+  const Matrix<const float> in(in_view);
+  const int64_t blocks = (in.rows + kSumRows - 1) / kSumRows;
+  sums_.assign(static_cast<size_t>((blocks + 1) * in.cols), 0.0F);
+  each_block(in.rows, kSumRows, row_cost(in.cols, 0.2), [&](int64_t first, int64_t count) {
+    float* sum = sums_.data() + (first / kSumRows) * in.cols;
+    for (int64_t r = first; r < first + count; ++r) kernels_.axpy(sum, 1.0F, in.row(r), in.cols);
+  });
+  float* total = sums_.data() + blocks * in.cols;
+  for (int64_t b = 0; b < blocks; ++b) kernels_.axpy(total, 1.0F, sums_.data() + b * in.cols, in.cols);
+  kernels_.axpy(out.data, 1.0F, total, in.cols);
+}
+
+void CpuBackend::sum_of_squares(View out, ConstView in_view) {
+  checks::sum_of_squares(out, in_view, DType::f32);
+  const auto in = flattened(Matrix<const float>(in_view));
+  const int64_t across = (in.cols + kSumElements - 1) / kSumElements;
+  std::vector<double> sums(static_cast<size_t>(in.rows * across));
+  each_block(in.rows * across, 1, row_cost(std::min(in.cols, kSumElements), 0.2), [&](int64_t i, int64_t) {
+    const int64_t col = i % across * kSumElements;
+    sums[static_cast<size_t>(i)] =
+        kernels_.sum_of_squares(in.row(i / across) + col, std::min(kSumElements, in.cols - col));
+  });
+  Matrix<double>(out).at(0, 0) = std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+void CpuBackend::embedding(View out_view, ConstView table_view, ConstView ids_view, bool accumulate) {
+  checks::embedding(out_view, table_view, ids_view, DType::f32);
+  const Matrix<float> out(out_view);
+  const Matrix<const float> table(table_view);
+  const Matrix<const int32_t> ids(ids_view);
+  each_row(ids.rows, row_cost(table.cols, 0.3), [&](int64_t t) {
+    checks::index("embedding", ids.at(t, 0), table.rows);
+    const float* row = table.row(ids.at(t, 0));
+    if (accumulate) return kernels_.axpy(out.row(t), 1.0F, row, table.cols);
+    std::copy_n(row, table.cols, out.row(t));
+  });
+}
+
+void CpuBackend::embedding_backward(View dtable_view, ConstView dout_view, ConstView ids_view) {
+  checks::embedding(dout_view, dtable_view, ids_view, DType::f32);
+  const Matrix<float> dtable(dtable_view);
+  const Matrix<const float> dout(dout_view);
+  const Matrix<const int32_t> ids(ids_view);
+  std::vector<int64_t> order(static_cast<size_t>(ids.rows)), groups;
+  std::iota(order.begin(), order.end(), 0);
+  for (const int64_t t : order) checks::index("embedding_backward", ids.at(t, 0), dtable.rows);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t x, int64_t y) { return ids.at(x, 0) < ids.at(y, 0); });
+  const auto id_at = [&](int64_t i) { return ids.at(order[static_cast<size_t>(i)], 0); };
+  for (int64_t i = 0; i < ids.rows; ++i) {
+    if (i == 0 || id_at(i) != id_at(i - 1)) groups.push_back(i);
+  }
+  const int64_t count = static_cast<int64_t>(groups.size());
+  groups.push_back(ids.rows);
+  each_row(count, row_cost(dtable.cols, 0.5), [&](int64_t g) {
+    const int64_t begin = groups[static_cast<size_t>(g)], end = groups[static_cast<size_t>(g) + 1];
+    float* sum = thread_scratch(Slot::inner, dtable.cols);
+    std::fill_n(sum, dtable.cols, 0.0F);
+    for (int64_t i = begin; i < end; ++i) {
+      kernels_.axpy(sum, 1.0F, dout.row(order[static_cast<size_t>(i)]), dtable.cols);
+    }
+    kernels_.axpy(dtable.row(id_at(begin)), 1.0F, sum, dtable.cols);
+  });
+}
+
+void CpuBackend::adamw(View parameter_view, View m_view, View v_view, ConstView gradient_view,
+                       const AdamW& args) {
+  checks::adamw(parameter_view, m_view, v_view, gradient_view, DType::f32);
+  Matrix<float> parameter(parameter_view), m(m_view), v(v_view);
+  Matrix<const float> gradient(gradient_view);
+  const auto dense = [](const auto& x) { return x.stride == x.cols; };
+  if (dense(parameter) && dense(m) && dense(v) && dense(gradient)) {
+    parameter = flattened(parameter);
+    m = flattened(m);
+    v = flattened(v);
+    gradient = flattened(gradient);
+  }
+  const double correction1 = 1 - std::pow(args.beta1, static_cast<double>(args.step));
+  const double correction2 = 1 - std::pow(args.beta2, static_cast<double>(args.step));
+  const AdamWFactors factors{static_cast<float>(args.beta1),
+                             static_cast<float>(args.beta2),
+                             static_cast<float>(1 - args.beta1),
+                             static_cast<float>(1 - args.beta2),
+                             static_cast<float>(args.learning_rate / correction1),
+                             static_cast<float>(1 / std::sqrt(correction2)),
+                             static_cast<float>(args.epsilon),
+                             static_cast<float>(args.learning_rate * args.weight_decay),
+                             static_cast<float>(args.gradient_scale)};
+  const int64_t across = (parameter.cols + kRun - 1) / kRun;
+  each_block(parameter.rows * across, 1, row_cost(std::min(parameter.cols, kRun), 0.6),
+             [&](int64_t i, int64_t) {
+               const int64_t r = i / across, c = i % across * kRun;
+               kernels_.adamw(parameter.row(r) + c, m.row(r) + c, v.row(r) + c, gradient.row(r) + c, factors,
+                              std::min(kRun, parameter.cols - c));
+             });
+}
+
+void CpuBackend::sample(View ids_view, View log_prob_view, ConstView logits_view, ConstView uniforms_view,
+                        const Sampling& args) {
+  checks::sample(ids_view, log_prob_view, logits_view, uniforms_view, DType::f32);
+  const Matrix<int32_t> ids(ids_view);
+  const Matrix<float> log_prob(log_prob_view);
+  const Matrix<const float> logits(logits_view), uniforms(uniforms_view);
+  each_row(logits.rows, row_cost(logits.cols, 10), [&](int64_t r) {
+    double value = 0;
+    ids.at(r, 0) = reference::sample_row(logits.row(r), logits.cols, static_cast<double>(uniforms.at(r, 0)),
+                                         args, value);
+    log_prob.at(r, 0) = static_cast<float>(value);
+  });
+}
+
+}  // namespace gristmill::runtime::cpu

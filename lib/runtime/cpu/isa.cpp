@@ -1,0 +1,35 @@
+#include "base/environment.hpp"
+#include "base/error.hpp"
+#include "runtime/cpu/kernels.hpp"
+
+namespace gristmill::runtime::cpu {
+
+namespace {
+
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+const Kernels& demanded(bool available, const Kernels& kernels) {
+  if (!available) {
+    fail(Kind::device, "GRISTMILL_ISA=", kernels.name,
+         ": this processor does not have it; unset the variable");
+  }
+  return kernels;
+}
+
+}  // namespace
+
+const Kernels& choose_kernels() {
+  const auto name = environment_variable("GRISTMILL_ISA");
+  if (!name) return has_avx512() ? avx512_kernels() : has_avx2() ? avx2_kernels() : scalar_kernels();
+  if (*name == "scalar") return scalar_kernels();
+  if (*name == "avx2") return demanded(has_avx2(), avx2_kernels());
+  if (*name == "avx512") return demanded(has_avx512(), avx512_kernels());
+  fail(Kind::usage, "GRISTMILL_ISA=", *name, ": expected scalar, avx2 or avx512");
+}
+
+}  // namespace gristmill::runtime::cpu

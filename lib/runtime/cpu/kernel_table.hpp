@@ -1,0 +1,42 @@
+#pragma once
+
+// All kernels at the width of the including isa_*.cpp.
+
+#include "runtime/cpu/attention_backward_kernels.hpp"
+#include "runtime/cpu/attention_kernels.hpp"
+#include "runtime/cpu/kernels.hpp"
+#include "runtime/cpu/product_kernels.hpp"
+#include "runtime/cpu/row_kernels.hpp"
+
+namespace gristmill::runtime::cpu {
+namespace {
+
+constexpr Kernels kernel_table(const char* name) {
+  return Kernels{name,
+                 kTileRows,
+                 kTileCols,
+                 pack_b,
+                 product_scratch,
+                 product,
+                 attention_scratch,
+                 attention,
+                 attention_backward_scratch,
+                 attention_backward,
+                 rmsnorm,
+                 rmsnorm_backward,
+                 layernorm,
+                 layernorm_backward,
+                 swiglu,
+                 swiglu_backward,
+                 gelu,
+                 gelu_backward,
+                 rotary,
+                 axpy,
+                 sum_of_squares,
+                 adamw,
+                 softmax_moments,
+                 softmax_gradient};
+}
+
+}  // namespace
+}  // namespace gristmill::runtime::cpu

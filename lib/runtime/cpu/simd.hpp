@@ -1,0 +1,133 @@
+#pragma once
+
+// Vectors of floats at the width of the instruction set that the including file is compiled for. Only the
+// isa_*.cpp files may include this and the *_kernels.hpp beside it: all is in an anonymous namespace and
+// nothing here calls inline functions of other headers, because the linker would keep one copy of such a
+// function, perhaps one that the machine cannot execute.
+
+#include <cstdint>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#define GRISTMILL_INLINE [[gnu::always_inline]] inline
+
+namespace gristmill::runtime::cpu {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int64_t kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int64_t kLanes = 8;
+#else
+constexpr int64_t kLanes = 4;
+#endif
+
+typedef float Vec __attribute__((vector_size(kLanes * 4)));
+typedef int32_t IntVec __attribute__((vector_size(kLanes * 4)));
+typedef float LooseVec __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+
+GRISTMILL_INLINE Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
+GRISTMILL_INLINE void store(float* to, Vec value) { *reinterpret_cast<LooseVec*>(to) = value; }
+GRISTMILL_INLINE Vec splat(float value) { return Vec{} + value; }
+GRISTMILL_INLINE Vec larger(Vec a, Vec b) { return a > b ? a : b; }
+GRISTMILL_INLINE int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/// a·b + c: one rounding where the hardware has it, two on the baseline.
+GRISTMILL_INLINE Vec fma(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__AVX2__)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+GRISTMILL_INLINE Vec square_root(Vec x) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_sqrt_ps(0xFFFF, x);  // the plain one warns in g++ 12
+#elif defined(__AVX2__)
+  return _mm256_sqrt_ps(x);
+#else
+  Vec root;
+  for (int64_t i = 0; i < kLanes; ++i) root[i] = __builtin_sqrtf(x[i]);
+  return root;
+#endif
+}
+
+/// The first `count` floats (0 < count < kLanes), zero behind.
+GRISTMILL_INLINE Vec load_part(const float* from, int64_t count) {
+  float lanes[kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = from[i];
+  return load(lanes);
+}
+GRISTMILL_INLINE void store_part(float* to, Vec value, int64_t count) {
+  float lanes[kLanes];
+  store(lanes, value);
+  for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
+}
+
+/// Sum of the lanes, as a tree of fixed shape.
+GRISTMILL_INLINE float sum_lanes(Vec value) {
+  float lanes[kLanes];
+  store(lanes, value);
+  for (int64_t width = kLanes / 2; width > 0; width /= 2) {
+    for (int64_t i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+  }
+  return lanes[0];
+}
+GRISTMILL_INLINE float largest_lane(Vec value) {
+  float lanes[kLanes];
+  store(lanes, value);
+  float largest = lanes[0];
+  for (int64_t i = 1; i < kLanes; ++i) largest = lanes[i] > largest ? lanes[i] : largest;
+  return largest;
+}
+
+/// Calls body(offset, load, store) for every vector of [0, size), the last one by its part. `body` must treat
+/// lanes alike.
+template <class Body>
+GRISTMILL_INLINE void each_vector(int64_t size, Body body) {
+  int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) {
+    body(
+        i, [](const float* from) { return load(from); }, [](float* to, Vec value) { store(to, value); });
+  }
+  const int64_t rest = size - i;
+  if (rest > 0) {
+    body(
+        i, [rest](const float* from) { return load_part(from, rest); },
+        [rest](float* to, Vec value) { store_part(to, value, rest); });
+  }
+}
+
+/// e^x, relative error below 2e-7: x = n·ln2 + r, a polynomial in r (Cephes expf), and 2^n by two exact
+/// products so that results underflow and overflow as they should.
+GRISTMILL_INLINE Vec exponential(Vec x) {
+  const Vec round = splat(12582912.0F);  // 1.5·2^23: adding it rounds to an integer
+  x = x < splat(-110.0F) ? splat(-110.0F) : x;
+  x = x > splat(100.0F) ? splat(100.0F) : x;
+  const Vec shifted = fma(x, splat(1.44269504088896341F), round);
+  const Vec n = shifted - round;
+  Vec r = fma(n, splat(-0.693359375F), x);
+  r = fma(n, splat(2.12194440e-4F), r);
+  Vec p = splat(1.9875691500e-4F);
+  p = fma(p, r, splat(1.3981999507e-3F));
+  p = fma(p, r, splat(8.3334519073e-3F));
+  p = fma(p, r, splat(4.1665795894e-2F));
+  p = fma(p, r, splat(1.6666665459e-1F));
+  p = fma(p, r, splat(5.0000001201e-1F));
+  p = fma(p, r * r, r) + splat(1.0F);
+  const IntVec power = reinterpret_cast<IntVec>(shifted) - reinterpret_cast<IntVec>(round);
+  const IntVec half = power >> 1;
+  const Vec first = reinterpret_cast<Vec>((half + 127) << 23);
+  const Vec second = reinterpret_cast<Vec>((power - half + 127) << 23);
+  return p * first * second;
+}
+
+GRISTMILL_INLINE Vec sigmoid(Vec x) { return splat(1.0F) / (splat(1.0F) + exponential(-x)); }
+
+}  // namespace
+}  // namespace gristmill::runtime::cpu

@@ -1,0 +1,111 @@
+#include "lab.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/error.hpp"
+
+namespace gristmill::runtime::test {
+
+View Lab::place(int64_t rows, int64_t cols, const std::vector<double>& values) {
+  Placed placed;
+  const int64_t stride = cols + gap_;
+  placed.before.assign(static_cast<size_t>(rows * stride), -77.25);
+  for (int64_t r = 0; r < rows; ++r) {
+    std::copy_n(values.begin() + r * cols, cols, placed.before.begin() + r * stride);
+  }
+  placed.buffer = Buffer(device_, device_.real(), rows, stride);
+  write_real(device_, placed.buffer.view(), placed.before);
+  placed.view = placed.buffer.view().col_range(0, cols);
+  placed_.push_back(std::move(placed));
+  return placed_.back().view;
+}
+
+View Lab::real(int64_t rows, int64_t cols, double scale) {
+  std::vector<double> values(static_cast<size_t>(rows * cols));
+  for (double& value : values) value = static_cast<double>(static_cast<float>(rng_.normal() * scale));
+  return place(rows, cols, values);
+}
+
+View Lab::values(int64_t rows, int64_t cols, const std::vector<double>& values) {
+  return place(rows, cols, values);
+}
+
+View Lab::ints(const std::vector<int32_t>& values) {
+  Placed placed;
+  placed.buffer = Buffer(device_, DType::i32, static_cast<int64_t>(values.size()), 1);
+  placed.view = placed.buffer.view();
+  write_ints(device_, placed.view, values);
+  placed_.push_back(std::move(placed));
+  return placed_.back().view;
+}
+
+View Lab::random_ints(int64_t rows, int32_t bound) {
+  std::vector<int32_t> values(static_cast<size_t>(rows));
+  for (int32_t& value : values) value = static_cast<int32_t>(rng_.below(static_cast<uint64_t>(bound)));
+  return ints(values);
+}
+
+View Lab::doubles(int64_t rows, int64_t cols) {
+  Placed placed;
+  placed.buffer = Buffer(device_, DType::f64, rows, cols);
+  placed.view = placed.buffer.view();
+  placed_.push_back(std::move(placed));
+  return placed_.back().view;
+}
+
+std::vector<double> Lab::read(View view) {
+  if (view.dtype == DType::i32) {
+    const auto ints = read_ints(device_, view);
+    return {ints.begin(), ints.end()};
+  }
+  const auto owner =
+      std::find_if(placed_.begin(), placed_.end(), [&](const Placed& p) { return p.view.data == view.data; });
+  const auto all = read_real(device_, owner->buffer.view());
+  const int64_t stride = owner->buffer.view().cols;
+  std::vector<double> values;
+  for (int64_t r = 0; r < view.rows; ++r) {
+    values.insert(values.end(), all.begin() + r * stride, all.begin() + r * stride + view.cols);
+  }
+  return values;
+}
+
+bool Lab::gaps_are_whole() {
+  for (const Placed& placed : placed_) {
+    if (placed.before.empty()) continue;
+    const auto now = read_real(device_, placed.buffer.view());
+    const auto stride = static_cast<size_t>(placed.buffer.view().cols);
+    for (size_t i = 0; i < now.size(); ++i) {
+      if (i % stride >= static_cast<size_t>(placed.view.cols) && now[i] != placed.before[i]) return false;
+    }
+  }
+  return true;
+}
+
+std::unique_ptr<Device> open_cpu_at(const std::string& isa, int threads) {
+  ::setenv("GRISTMILL_ISA", isa.c_str(), 1);
+  std::unique_ptr<Device> device;
+  try {
+    device = open_device("cpu", threads);
+  } catch (...) {
+    ::unsetenv("GRISTMILL_ISA");
+    throw;
+  }
+  ::unsetenv("GRISTMILL_ISA");
+  return device;
+}
+
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (const char* name : {"scalar", "avx2", "avx512"}) {
+    try {
+      open_cpu_at(name, 1);
+      names.emplace_back(name);
+    } catch (const Error&) {
+      continue;  // this machine lacks it
+    }
+  }
+  return names;
+}
+
+}  // namespace gristmill::runtime::test

@@ -1,0 +1,61 @@
+#pragma once
+
+// A bench for kernels: the same numbers on any device, and the results back as doubles.
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/rng.hpp"
+#include "runtime/backend.hpp"
+#include "runtime/device.hpp"
+
+namespace gristmill::runtime::test {
+
+/// Owns the buffers of one run on one device. Inputs come from a counter, so that each device sees the same
+/// ones.
+class Lab {
+ public:
+  explicit Lab(Device& device) : device_(device) {}
+
+  Device& device() { return device_; }
+  Backend& backend() { return device_.backend(); }
+  /// All matrices made from here on lie in wider ones, with `gap` columns of other values beside them.
+  void set_gap(int64_t gap) { gap_ = gap; }
+
+  /// Standard normal numbers (rounded to f32) times `scale`.
+  View real(int64_t rows, int64_t cols, double scale = 1);
+  View values(int64_t rows, int64_t cols, const std::vector<double>& values);
+  View ints(const std::vector<int32_t>& values);
+  /// Integers in [0, bound).
+  View random_ints(int64_t rows, int32_t bound);
+  View doubles(int64_t rows, int64_t cols);
+
+  /// What a view made here holds now, row by row, without its gaps.
+  std::vector<double> read(View view);
+  /// True if every gap still holds what it held.
+  bool gaps_are_whole();
+
+ private:
+  struct Placed {
+    Buffer buffer;
+    View view;
+    std::vector<double> before;
+  };
+  View place(int64_t rows, int64_t cols, const std::vector<double>& values);
+  Device& device_;
+  Rng rng_{7, stream_of(RandomStream::test)};
+  int64_t gap_ = 0;
+  std::deque<Placed> placed_;
+};
+
+using Outputs = std::vector<std::vector<double>>;
+
+/// The CPU device at an instruction set.
+std::unique_ptr<Device> open_cpu_at(const std::string& isa, int threads);
+/// "scalar" and what else this machine executes.
+std::vector<std::string> available_isas();
+
+}  // namespace gristmill::runtime::test

@@ -1,0 +1,355 @@
+#include "scenarios.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "base/str.hpp"
+
+namespace gristmill::runtime::test {
+
+double tolerance_of(const std::string& method) {
+  static const std::map<std::string, double> kTable = {
+      {"fill", 0},
+      {"copy", 0},
+      {"axpy", 1e-6},
+      {"gather_rows", 0},
+      {"scatter_rows", 0},
+      {"sum_rows", 2e-6},
+      {"sum_of_squares", 1e-6},
+      {"matmul", 4e-6},
+      {"embedding", 1e-6},
+      {"embedding_backward", 2e-6},
+      {"rmsnorm", 2e-6},
+      {"rmsnorm_backward", 4e-6},
+      {"layernorm", 2e-6},
+      {"layernorm_backward", 4e-6},
+      {"rotary", 1e-6},
+      {"attention", 4e-6},
+      {"attention_backward", 1e-5},
+      {"cached_attention", 4e-6},
+      {"swiglu", 1e-6},
+      {"swiglu_backward", 2e-6},
+      {"gelu", 1e-6},
+      {"gelu_backward", 2e-6},
+      {"head", 6e-6},
+      {"head_backward", 1e-5},
+      {"adamw", 2e-6},
+      {"sample", 2e-6},
+  };
+  return kTable.at(method);
+}
+
+double difference(const Outputs& reference, const Outputs& values) {
+  constexpr double kInfinite = std::numeric_limits<double>::infinity();
+  if (reference.size() != values.size()) return kInfinite;
+  double worst = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (values[i].size() != reference[i].size()) return kInfinite;
+    double scale = 1, most = 0;
+    for (size_t j = 0; j < values[i].size(); ++j) {
+      if (!std::isfinite(values[i][j])) return kInfinite;
+      scale = std::max(scale, std::abs(reference[i][j]));
+      most = std::max(most, std::abs(values[i][j] - reference[i][j]));
+    }
+    worst = std::max(worst, most / scale);
+  }
+  return worst;
+}
+
+std::vector<Scenario> elementary_scenarios() {
+  std::vector<Scenario> all;
+  const auto add = [&](const std::string& method, const std::string& what, std::function<Outputs(Lab&)> run) {
+    all.push_back({str(method, " ", what), tolerance_of(method), std::move(run)});
+  };
+  for (const auto& [rows, cols] :
+       std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {3, 5}, {70, 33}, {5, 1100}, {130, 160}}) {
+    const int64_t r = rows, c = cols;
+    const std::string shape = str(r, " x ", c);
+    add("fill", shape, [=](Lab& lab) {
+      const View out = lab.real(r, c);
+      lab.backend().fill(out, 1.5);
+      return Outputs{lab.read(out)};
+    });
+    add("copy", shape, [=](Lab& lab) {
+      const View out = lab.real(r, c), in = lab.real(r, c);
+      lab.backend().copy(out, in);
+      return Outputs{lab.read(out)};
+    });
+    add("axpy", shape, [=](Lab& lab) {
+      const View out = lab.real(r, c), in = lab.real(r, c);
+      lab.backend().axpy(out, -0.75, in);
+      return Outputs{lab.read(out)};
+    });
+    add("gather_rows", shape, [=](Lab& lab) {
+      const View in = lab.real(r, c), rows_of = lab.random_ints(2 * r + 1, static_cast<int32_t>(r)),
+                 out = lab.real(2 * r + 1, c);
+      lab.backend().gather_rows(out, in, rows_of);
+      return Outputs{lab.read(out)};
+    });
+    add("scatter_rows", shape, [=](Lab& lab) {
+      std::vector<int32_t> targets;
+      for (int64_t i = 0; i < r; ++i) targets.push_back(static_cast<int32_t>(2 * (r - 1 - i)));
+      const View in = lab.real(r, c), out = lab.real(2 * r + 1, c);
+      lab.backend().scatter_rows(out, in, lab.ints(targets));
+      return Outputs{lab.read(out)};
+    });
+    add("sum_rows", shape, [=](Lab& lab) {
+      const View in = lab.real(r, c), out = lab.real(1, c);
+      lab.backend().sum_rows(out, in);
+      return Outputs{lab.read(out)};
+    });
+    add("sum_of_squares", shape, [=](Lab& lab) {
+      const View in = lab.real(r, c), out = lab.doubles(1, 1);
+      lab.backend().sum_of_squares(out, in);
+      return Outputs{lab.read(out)};
+    });
+    for (const bool accumulate : {false, true}) {
+      add("embedding", str(shape, accumulate ? " accumulating" : ""), [=](Lab& lab) {
+        const View table = lab.real(11, c), ids = lab.random_ints(r, 11), out = lab.real(r, c);
+        lab.backend().embedding(out, table, ids, accumulate);
+        return Outputs{lab.read(out)};
+      });
+    }
+    add("embedding_backward", shape, [=](Lab& lab) {
+      const View table = lab.real(11, c), ids = lab.random_ints(r, 11), dout = lab.real(r, c);
+      lab.backend().embedding_backward(table, dout, ids);
+      return Outputs{lab.read(table)};
+    });
+    add("adamw", shape, [=](Lab& lab) {
+      const View p = lab.real(r, c), m = lab.real(r, c, 0.1), g = lab.real(r, c);
+      const View v = lab.values(r, c, std::vector<double>(static_cast<size_t>(r * c), 0.03125));
+      lab.backend().adamw(p, m, v, g, {1e-2, 0.9, 0.95, 1e-8, 0.1, 3, 0.5});
+      return Outputs{lab.read(p), lab.read(m), lab.read(v)};
+    });
+  }
+  return all;
+}
+
+std::vector<Scenario> product_scenarios() {
+  std::vector<Scenario> all;
+  const int64_t shapes[][3] = {{1, 1, 1},    {1, 40, 70},    {5, 7, 3},    {12, 32, 32},
+                               {13, 33, 17}, {63, 48, 31},   {65, 31, 65}, {100, 97, 64},
+                               {3, 130, 1},  {70, 45, 1100}, {9, 600, 21}};
+  for (const auto& shape : shapes) {
+    const int64_t m = shape[0], n = shape[1], k = shape[2];
+    for (int variant = 0; variant < 9; ++variant) {
+      const bool ta = variant == 2 || variant == 3 || variant == 8,
+                 tb = variant == 1 || variant == 3 || variant >= 5;
+      const bool accumulate = variant == 4 || variant == 5 || variant == 8,
+                 extras = variant == 6 || variant == 7;
+      const std::string name = str("matmul ", m, " x ", n, " x ", k, ta ? " T" : " N", tb ? "T" : "N",
+                                   accumulate ? " accumulating" : "", extras ? " with bias and residual" : "",
+                                   variant == 7 ? " in place" : "");
+      all.push_back({name, tolerance_of("matmul"), [=](Lab& lab) {
+                       Matmul args;
+                       args.a = ta ? lab.real(k, m, 0.5) : lab.real(m, k, 0.5);
+                       args.b = tb ? lab.real(n, k, 0.5) : lab.real(k, n, 0.5);
+                       args.out = lab.real(m, n);
+                       args.transpose_a = ta;
+                       args.transpose_b = tb;
+                       args.accumulate = accumulate;
+                       if (extras) {
+                         args.bias = lab.real(1, n);
+                         args.residual = variant == 7 ? args.out : lab.real(m, n);
+                       }
+                       lab.backend().matmul(args);
+                       return Outputs{lab.read(args.out)};
+                     }});
+    }
+  }
+  return all;
+}
+
+std::vector<Scenario> norm_scenarios() {
+  std::vector<Scenario> all;
+  for (const auto& [rows, cols] :
+       std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {1, 16}, {3, 7}, {65, 40}, {200, 96}}) {
+    const int64_t r = rows, c = cols;
+    const std::string shape = str(r, " x ", c);
+    const auto add = [&](const std::string& method, const std::string& what,
+                         std::function<Outputs(Lab&)> run) {
+      all.push_back({str(method, " ", what), tolerance_of(method), std::move(run)});
+    };
+    add("rmsnorm", shape, [=](Lab& lab) {
+      const View in = lab.real(r, c), weight = lab.real(1, c), out = lab.real(r, c), rstd = lab.real(r, 1);
+      lab.backend().rmsnorm(out, rstd, in, weight, 1e-5);
+      return Outputs{lab.read(out), lab.read(rstd)};
+    });
+    add("layernorm", shape, [=](Lab& lab) {
+      const View in = lab.real(r, c), weight = lab.real(1, c), bias = lab.real(1, c), out = lab.real(r, c),
+                 moments = lab.real(r, 2);
+      lab.backend().layernorm(out, moments, in, weight, bias, 1e-1);
+      return Outputs{lab.read(out), lab.read(moments)};
+    });
+    for (const bool accumulate : {false, true}) {
+      const std::string what = str(shape, accumulate ? " accumulating" : "");
+      add("rmsnorm_backward", what, [=](Lab& lab) {
+        const View in = lab.real(r, c), weight = lab.real(1, c), out = lab.real(r, c), rstd = lab.real(r, 1);
+        const View dout = lab.real(r, c), din = accumulate ? lab.real(r, c) : dout, dweight = lab.real(1, c);
+        lab.backend().rmsnorm(out, rstd, in, weight, 1e-1);
+        lab.backend().rmsnorm_backward(din, accumulate, dweight, dout, in, weight, rstd);
+        return Outputs{lab.read(din), lab.read(dweight)};
+      });
+      add("layernorm_backward", what, [=](Lab& lab) {
+        const View in = lab.real(r, c), weight = lab.real(1, c), bias = lab.real(1, c), out = lab.real(r, c),
+                   moments = lab.real(r, 2);
+        const View dout = lab.real(r, c), din = accumulate ? lab.real(r, c) : dout, dweight = lab.real(1, c),
+                   dbias = lab.real(1, c);
+        lab.backend().layernorm(out, moments, in, weight, bias, 1e-1);
+        lab.backend().layernorm_backward(din, accumulate, dweight, dbias, dout, in, weight, moments);
+        return Outputs{lab.read(din), lab.read(dweight), lab.read(dbias)};
+      });
+    }
+    add("swiglu", shape, [=](Lab& lab) {
+      const View gate_up = lab.real(r, 2 * c, 3), out = lab.real(r, c);
+      lab.backend().swiglu(out, gate_up);
+      return Outputs{lab.read(out)};
+    });
+    add("swiglu_backward", shape, [=](Lab& lab) {
+      const View gate_up = lab.real(r, 2 * c, 3), dout = lab.real(r, c), dgate_up = lab.real(r, 2 * c);
+      lab.backend().swiglu_backward(dgate_up, dout, gate_up);
+      return Outputs{lab.read(dgate_up)};
+    });
+    add("gelu", shape, [=](Lab& lab) {
+      const View in = lab.real(r, c, 3), out = lab.real(r, c);
+      lab.backend().gelu(out, in);
+      return Outputs{lab.read(out)};
+    });
+    add("gelu_backward", shape, [=](Lab& lab) {
+      const View in = lab.real(r, c, 3), dout = lab.real(r, c), din = lab.real(r, c);
+      lab.backend().gelu_backward(din, dout, in);
+      return Outputs{lab.read(din)};
+    });
+  }
+  const int64_t rotary_shapes[][3] = {{1, 1, 2}, {9, 3, 6}, {130, 2, 16}, {40, 4, 40}};
+  for (const auto& shape : rotary_shapes) {
+    const int64_t t = shape[0], heads = shape[1], dim = shape[2];
+    for (const bool inverse : {false, true}) {
+      all.push_back({str("rotary ", t, " x ", heads, " x ", dim, inverse ? " inverse" : ""),
+                     tolerance_of("rotary"), [=](Lab& lab) {
+                       std::vector<int32_t> positions;
+                       for (int64_t i = 0; i < t; ++i)
+                         positions.push_back(static_cast<int32_t>(i == 5 ? 3000000 : i * 7 % 500));
+                       std::vector<double> frequencies;
+                       for (int64_t i = 0; i < dim / 2; ++i)
+                         frequencies.push_back(static_cast<double>(static_cast<float>(
+                             std::pow(1e4, -2.0 * static_cast<double>(i) / static_cast<double>(dim)))));
+                       const View x = lab.real(t, heads * dim), ids = lab.ints(positions),
+                                  inverse_frequency = lab.values(1, dim / 2, frequencies);
+                       lab.backend().rotary(x, ids, inverse_frequency, heads, dim, inverse);
+                       return Outputs{lab.read(x)};
+                     }});
+    }
+  }
+  return all;
+}
+
+std::vector<Scenario> attention_scenarios() {
+  std::vector<Scenario> all;
+  struct Case {
+    AttentionShape shape;
+    std::vector<int32_t> starts;
+  };
+  const std::vector<Case> cases = {{{1, 1, 1, 1.0}, {0, 1}},
+                                   {{2, 1, 3, 0.6}, {0, 1, 2, 7}},
+                                   {{4, 2, 16, 0.25}, {0, 5, 6, 6, 75, 80}},
+                                   {{6, 2, 20, 0.22}, {0, 130, 131, 200}},
+                                   {{2, 2, 32, 0.177}, {0, 64, 192}},
+                                   {{3, 3, 33, 0.17}, {0, 33, 100}}};
+  for (const Case& c : cases) {
+    const AttentionShape shape = c.shape;
+    const int64_t rows = c.starts.back(), width = shape.heads * shape.head_dim,
+                  kv = shape.kv_heads * shape.head_dim;
+    const std::string name =
+        str(rows, " rows, ", shape.heads, "/", shape.kv_heads, " heads of ", shape.head_dim);
+    const auto starts = c.starts;
+    all.push_back({str("attention ", name), tolerance_of("attention"), [=](Lab& lab) {
+                     const View q = lab.real(rows, width), k = lab.real(rows, kv), v = lab.real(rows, kv),
+                                out = lab.real(rows, width), lse = lab.real(rows, shape.heads);
+                     lab.backend().attention(out, lse, q, k, v, lab.ints(starts), shape);
+                     return Outputs{lab.read(out), lab.read(lse)};
+                   }});
+    all.push_back({str("attention_backward ", name), tolerance_of("attention_backward"), [=](Lab& lab) {
+                     const View q = lab.real(rows, width), k = lab.real(rows, kv), v = lab.real(rows, kv),
+                                out = lab.real(rows, width), lse = lab.real(rows, shape.heads);
+                     const View dout = lab.real(rows, width), dq = lab.real(rows, width),
+                                dk = lab.real(rows, kv), dv = lab.real(rows, kv),
+                                documents = lab.ints(starts);
+                     lab.backend().attention(out, lse, q, k, v, documents, shape);
+                     lab.backend().attention_backward(dq, dk, dv, dout, q, k, v, out, lse, documents, shape);
+                     return Outputs{lab.read(dq), lab.read(dk), lab.read(dv)};
+                   }});
+    all.push_back({str("cached_attention ", name), tolerance_of("cached_attention"), [=](Lab& lab) {
+                     const int64_t capacity = 150;
+                     std::vector<int32_t> sequence, length;
+                     for (int32_t i = 0; i < 40; ++i) {  // a prompt in sequence 2, single rows elsewhere
+                       sequence.push_back(i < 30 ? 2 : i % 2);
+                       length.push_back(i < 30 ? 20 + i : i < 34 ? 1 : 3 * i);
+                     }
+                     const View q = lab.real(40, width), k = lab.real(3 * capacity, kv),
+                                v = lab.real(3 * capacity, kv), out = lab.real(40, width);
+                     lab.backend().cached_attention(out, q, k, v, lab.ints(sequence), lab.ints(length),
+                                                    capacity, shape);
+                     return Outputs{lab.read(out)};
+                   }});
+  }
+  return all;
+}
+
+std::vector<Scenario> head_scenarios() {
+  std::vector<Scenario> all;
+  const int64_t shapes[][3] = {{1, 1, 1},    {1, 40, 300},   {7, 5, 33}, {70, 24, 70},
+                               {130, 9, 17}, {50, 8, 20000}, {400, 3, 5}};
+  for (const auto& shape : shapes) {
+    const int64_t r = shape[0], c = shape[1], v = shape[2];
+    const std::string name = str(r, " rows of ", c, ", vocabulary ", v);
+    all.push_back(
+        {str("head ", name), tolerance_of("head"), [=](Lab& lab) {
+           const View hidden = lab.real(r, c), weight = lab.real(v, c),
+                      targets = lab.random_ints(r, static_cast<int32_t>(v));
+           const HeadValues values{lab.real(r, 1), lab.real(r, 1), lab.real(r, 1)};
+           lab.backend().head(values, hidden, weight, targets, 0.5);
+           return Outputs{lab.read(values.log_prob), lab.read(values.lse), lab.read(values.entropy)};
+         }});
+    for (const bool whole : {true, false}) {
+      all.push_back({str("head_backward ", name, whole ? "" : " log_prob only"),
+                     tolerance_of("head_backward"), [=](Lab& lab) {
+                       const View hidden = lab.real(r, c), weight = lab.real(v, c),
+                                  targets = lab.random_ints(r, static_cast<int32_t>(v));
+                       const View dhidden = lab.real(r, c), dweight = lab.real(v, c);
+                       HeadValues values;
+                       HeadGradients gradients;
+                       values.log_prob = lab.real(r, 1);
+                       gradients.log_prob = lab.real(r, 1);
+                       if (whole) {
+                         values.lse = lab.real(r, 1);
+                         values.entropy = lab.real(r, 1);
+                         gradients.lse = lab.real(r, 1);
+                         gradients.entropy = lab.real(r, 1);
+                       }
+                       lab.backend().head_backward(dhidden, dweight, values, hidden, weight, targets,
+                                                   gradients, 0.5);
+                       Outputs out{lab.read(dhidden), lab.read(dweight), lab.read(values.log_prob)};
+                       if (whole) {
+                         out.push_back(lab.read(values.lse));
+                         out.push_back(lab.read(values.entropy));
+                       }
+                       return out;
+                     }});
+    }
+  }
+  return all;
+}
+
+std::vector<Scenario> all_scenarios() {
+  std::vector<Scenario> all;
+  for (auto part : {elementary_scenarios(), product_scenarios(), norm_scenarios(), attention_scenarios(),
+                    head_scenarios()}) {
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
+
+}  // namespace gristmill::runtime::test
