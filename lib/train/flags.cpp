@@ -17,10 +17,12 @@ const std::vector<std::pair<std::string, Schedule>> kSchedules = {{"constant", S
 
 void add_train_flags(cli::Tool& tool, TrainOptions& options) {
   tool.group("Run");
-  tool.option("--run-dir", options.run_dir, "folder of the run: config.toml, metrics.jsonl, checkpoints/, report.html");
+  tool.option("--run-dir", options.run_dir,
+              "folder of the run: config.toml, metrics.jsonl, checkpoints/, report.html");
   tool.required();
   tool.option("--resume", options.resume, "go on from the last checkpoint; start if there is none");
-  tool.option("--checkpoint-every", options.checkpoint_every, "steps between checkpoints; 0 = only at the end");
+  tool.option("--checkpoint-every", options.checkpoint_every,
+              "steps between checkpoints; 0 = only at the end");
   tool.option("--keep-checkpoints", options.keep_checkpoints, "checkpoints kept, the newest");
   tool.option("--validate-every", options.validate_every, "steps between validations; 0 = only at the end");
   tool.group("Optimizer");

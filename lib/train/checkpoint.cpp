@@ -1,0 +1,119 @@
+#include "train/checkpoint.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "model/model_directory.hpp"
+
+namespace gristmill::train {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kTemporary = ".saving-";
+
+fs::path trainee_folder(const fs::path& checkpoint, const std::vector<Objective::Trainee>& trainees,
+                        size_t index) {
+  return index == 0 ? checkpoint : checkpoint / trainees[index].name;
+}
+
+void make_folder(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) fail(Kind::io, "cannot make the folder ", path.string(), ": ", error.message());
+}
+
+void remove_folder(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) fail(Kind::io, "cannot remove ", path.string(), ": ", error.message());
+}
+
+}  // namespace
+
+Json TrainerState::to_json() const {
+  Json json = Json::object();
+  json["step"] = step;
+  json["tokens"] = tokens;
+  json["seed"] = seed;
+  json["device"] = device;
+  json["options"] = record;
+  json["objective"] = objective;
+  return json;
+}
+
+TrainerState TrainerState::from_json(const Json& json) {
+  TrainerState state;
+  state.step = json.at("step").as_int();
+  state.tokens = json.at("tokens").as_int();
+  state.seed = json.at("seed").as_uint();
+  state.device = json.at("device").as_string();
+  state.record = json.at("options");
+  state.objective = json.at("objective");
+  return state;
+}
+
+std::string save_checkpoint(const std::string& run_dir, const std::vector<Objective::Trainee>& trainees,
+                            const std::vector<Optimizer>& optimizers, const TrainerState& state,
+                            const std::string& tokenizer) {
+  const fs::path root = fs::path(run_dir) / "checkpoints", target = root / str("step-", state.step);
+  const fs::path temporary = root / str(kTemporary, state.step);
+  remove_folder(temporary);
+  make_folder(temporary);
+  for (size_t i = 0; i < trainees.size(); ++i) {
+    const fs::path folder = trainee_folder(temporary, trainees, i);
+    make_folder(folder);
+    model::save_model(*trainees[i].model, folder.string(), tokenizer);
+    optimizers[i].save((folder / "optimizer.safetensors").string());
+  }
+  write_file((temporary / "trainer.json").string(), state.to_json().dump(2) + "\n");
+  remove_folder(target);
+  rename_durably(temporary.string(), target.string());
+  return target.string();
+}
+
+TrainerState load_trainer_state(const std::string& checkpoint) {
+  const std::string path = (fs::path(checkpoint) / "trainer.json").string();
+  try {
+    return TrainerState::from_json(read_json_file(path, uint64_t{1} << 28));
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    if (message.find(path) != std::string::npos) throw;
+    fail(Kind::input, path, ": ", message);
+  }
+}
+
+void load_checkpoint(const std::string& checkpoint, const std::vector<Objective::Trainee>& trainees,
+                     std::vector<Optimizer>& optimizers) {
+  for (size_t i = 0; i < trainees.size(); ++i) {
+    const fs::path folder = trainee_folder(checkpoint, trainees, i);
+    model::load_weights(*trainees[i].model, folder.string());
+    optimizers[i].load((folder / "optimizer.safetensors").string());
+  }
+}
+
+void prune_checkpoints(const std::string& run_dir, int64_t keep) {
+  std::vector<std::pair<int64_t, fs::path>> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(fs::path(run_dir) / "checkpoints", error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(kTemporary)) remove_folder(entry.path());
+    if (!name.starts_with("step-")) continue;
+    if (const auto step = parse_int(std::string_view(name).substr(5)))
+      found.emplace_back(*step, entry.path());
+  }
+  if (keep < 1) return;
+  std::sort(found.begin(), found.end());
+  while (static_cast<int64_t>(found.size()) > keep) {
+    remove_folder(found.front().second);
+    found.erase(found.begin());
+  }
+}
+
+}  // namespace gristmill::train

@@ -1,0 +1,22 @@
+#pragma once
+
+// A run directory's frame: config.toml (the options as `--config` reads them back) and the rules for starting
+// and resuming.
+
+#include <string>
+
+#include "base/json.hpp"
+
+namespace gristmill::train {
+
+/// Makes the folder. One that already holds a run is Error{usage} unless `resume`.
+void open_run_directory(const std::string& run_dir, bool resume);
+
+/// Writes config.toml from an object of scalars, arrays of scalars and (as tables) objects of those; null
+/// members are left out.
+void write_config(const std::string& run_dir, const Json& record);
+
+/// Error{usage} that lists the keys in which the options differ from those that a checkpoint was made with.
+void require_same_options(const Json& saved, const Json& now, const std::string& checkpoint);
+
+}  // namespace gristmill::train

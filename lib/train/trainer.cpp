@@ -1,0 +1,195 @@
+#include "train/trainer.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/progress.hpp"
+#include "model/model_directory.hpp"
+#include "train/checkpoint.hpp"
+#include "train/metrics.hpp"
+#include "train/optimizer.hpp"
+#include "train/report.hpp"
+#include "train/run_directory.hpp"
+#include "train/signals.hpp"
+
+namespace gristmill::train {
+namespace {
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string duration_text(double seconds) {
+  const auto whole = static_cast<int64_t>(std::max(0.0, seconds));
+  if (whole < 60) return str(whole, " s");
+  if (whole < 3600) return str(whole / 60, " min ", whole % 60, " s");
+  return str(whole / 3600, " h ", whole % 3600 / 60, " min");
+}
+
+OptimizerOptions optimizer_options(const TrainOptions& options) {
+  return {options.beta1, options.beta2, options.epsilon, options.weight_decay, options.clip_norm};
+}
+
+class Loop {
+ public:
+  Loop(Objective& objective, const TrainOptions& options, const Json& record, std::string tokenizer)
+      : objective_(objective),
+        options_(options),
+        tokenizer_(std::move(tokenizer)),
+        trainees_(objective.trainees()),
+        total_(objective.total_steps()) {
+    if (trainees_.empty()) fail(Kind::internal, "an objective without a model");
+    if (total_ < 1) fail(Kind::usage, "not even one step to train; give more data or a larger token budget");
+    state_.seed = options.seed;
+    state_.device = trainees_.front().model->device().name();
+    state_.record = record;
+    for (const auto& trainee : trainees_) {
+      optimizers_.emplace_back(trainee.model->device(), trainee.model->parameters().table(),
+                               optimizer_options(options));
+    }
+  }
+
+  void run() {
+    open_run_directory(options_.run_dir, options_.resume);
+    if (options_.resume) load();
+    write_config(options_.run_dir, state_.record);
+    MetricsLog metrics(options_.run_dir, state_.step);
+    const StopSignals signals;
+    start_ = seconds_now();
+    first_step_ = state_.step;
+    while (state_.step < total_) {
+      step(metrics);
+      const bool possible = objective_.can_checkpoint(state_.step);
+      const bool due = state_.step == total_ || (options_.checkpoint_every > 0 &&
+                                                 state_.step - saved_step_ >= options_.checkpoint_every);
+      const bool stop = signals.requested() && state_.step < total_;
+      if (possible && (due || stop)) save(metrics);
+      if (possible && stop) {
+        throw Stopped(str("stopped on a signal after step ", state_.step, "; go on with --resume"));
+      }
+    }
+    if (saved_step_ != state_.step) save(metrics);
+    progress::clear();
+    log::info("finished ", total_, " steps, ", state_.tokens, " tokens: ", last_checkpoint_);
+  }
+
+ private:
+  void load() {
+    const std::string checkpoint = model::last_checkpoint(options_.run_dir);
+    if (checkpoint.empty()) return;
+    TrainerState saved = load_trainer_state(checkpoint);
+    require_same_options(saved.record, state_.record, checkpoint);
+    if (saved.seed != options_.seed) {
+      fail(Kind::usage, checkpoint, ": was made with seed ", saved.seed, ", not ", options_.seed);
+    }
+    if (saved.device != state_.device) {
+      log::warn(checkpoint, " was made on ", saved.device, ", this is ", state_.device,
+                ": the run will not be bit for bit the same");
+    }
+    load_checkpoint(checkpoint, trainees_, optimizers_);
+    objective_.load_state(saved.objective);
+    state_.step = saved.step;
+    state_.tokens = saved.tokens;
+    saved_step_ = saved.step;
+    last_checkpoint_ = checkpoint;
+    log::info("resumed from ", checkpoint);
+  }
+
+  void step(MetricsLog& metrics) {
+    const double begin = seconds_now();
+    for (const auto& trainee : trainees_) trainee.model->zero_gradients();
+    StepMetrics sums;
+    objective_.accumulate(state_.step, sums);
+    MetricsLine line;
+    line.learning_rate = options_.learning_rate * schedule_factor(options_.schedule, state_.step, total_);
+    std::vector<double> norms;
+    for (size_t i = 0; i < trainees_.size(); ++i) {
+      norms.push_back(optimizers_[i].gradient_norm(trainees_[i].model->gradients()));
+      if (i > 0) sums.values["grad_norm/" + trainees_[i].name] = norms[i];
+    }
+    line.loss = sums.loss;
+    line.gradient_norm = norms.front();
+    line.step = state_.step + 1;
+    line.tokens = state_.tokens + sums.tokens;
+    line.values = std::move(sums.values);
+    stop_if_not_finite(metrics, line, norms);
+    for (size_t i = 0; i < trainees_.size(); ++i) {
+      auto& model = *trainees_[i].model;
+      optimizers_[i].update(model.parameters(), model.gradients(), norms[i], line.learning_rate, line.step);
+      model.device().synchronize();
+    }
+    line.tokens_per_second = static_cast<double>(sums.tokens) / std::max(1e-9, seconds_now() - begin);
+    state_.step = line.step;
+    state_.tokens = line.tokens;
+    validate(line);
+    metrics.write(line);
+    show(line);
+  }
+
+  void stop_if_not_finite(MetricsLog& metrics, const MetricsLine& line, const std::vector<double>& norms) {
+    const bool finite = std::isfinite(line.loss) && std::all_of(norms.begin(), norms.end(), [](double norm) {
+                          return std::isfinite(norm);
+                        });
+    if (finite) return;
+    metrics.write(line);
+    fail(Kind::input, "step ", line.step, ": the loss (", line.loss, ") or the gradient norm (",
+         line.gradient_norm, ") is not finite; the last good checkpoint is ",
+         last_checkpoint_.empty() ? "none" : last_checkpoint_, "; lower the learning rate or check the data");
+  }
+
+  void validate(MetricsLine& line) {
+    const bool due =
+        line.step == total_ || (options_.validate_every > 0 && line.step % options_.validate_every == 0);
+    if (!due) return;
+    for (const auto& [name, value] : objective_.validate()) {
+      line.values[name] = value;
+      log::info("step ", line.step, "/", total_, ": ", name, " ", value);
+    }
+  }
+
+  void show(const MetricsLine& line) const {
+    if (!progress::due()) return;
+    const double passed = seconds_now() - start_;
+    const double left =
+        passed / static_cast<double>(line.step - first_step_) * static_cast<double>(total_ - line.step);
+    progress::show(str("step ", line.step, "/", total_, "  loss ", format_fixed(line.loss, 4), "  ",
+                       format_fixed(line.tokens_per_second, 0), " tokens/s  ", duration_text(left), " left"));
+  }
+
+  void save(MetricsLog& metrics) {
+    state_.objective = objective_.save_state();
+    metrics.sync();
+    last_checkpoint_ = save_checkpoint(options_.run_dir, trainees_, optimizers_, state_, tokenizer_);
+    saved_step_ = state_.step;
+    prune_checkpoints(options_.run_dir, options_.keep_checkpoints);
+    write_report(options_.run_dir, state_.record);
+    log::debug("saved ", last_checkpoint_);
+  }
+
+  Objective& objective_;
+  const TrainOptions& options_;
+  std::string tokenizer_;
+  std::vector<Objective::Trainee> trainees_;
+  std::vector<Optimizer> optimizers_;
+  int64_t total_, saved_step_ = 0, first_step_ = 0;
+  double start_ = 0;
+  TrainerState state_;
+  std::string last_checkpoint_;
+};
+
+}  // namespace
+
+void run(Objective& objective, const TrainOptions& options, const Json& record,
+         const std::string& tokenizer_directory) {
+  if (options.run_dir.empty()) fail(Kind::usage, "no run directory; name one with --run-dir");
+  Loop(objective, options, record, tokenizer_directory).run();
+}
+
+}  // namespace gristmill::train
