@@ -381,7 +381,7 @@ class Name {
 
   /// "md:block", "d-lg-flex": shown at some width, so that the "hidden" beside it means another one.
   bool shows() const {
-    if (words_ < 2) return false;
+    if (words_ < 2 || words_ == kMaxWords) return false;
     const auto last = word(words_ - 1, words_ - 1);
     return last == "block" || last == "flex" || last == "grid" || last == "inline" || last == "visible";
   }
