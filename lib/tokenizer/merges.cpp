@@ -76,14 +76,18 @@ constexpr auto kLater = [](const auto& a, const auto& b) {
 
 }  // namespace
 
-void PieceMerger::push_candidate(uint32_t left_position) {
+bool PieceMerger::append_candidate(uint32_t left_position) {
   const Symbol& left = symbols_[left_position];
-  if (left.next == kEnd) return;
+  if (left.next == kEnd) return false;
   const uint32_t right = symbols_[left.next].id;
   const auto merge = merges_.find(left.id, right);
-  if (merge.rank == MergeTable::kNone) return;
+  if (merge.rank == MergeTable::kNone) return false;
   heap_.push_back({merge.rank, left_position, left.id, right});
-  std::push_heap(heap_.begin(), heap_.end(), kLater);
+  return true;
+}
+
+void PieceMerger::push_candidate(uint32_t left_position) {
+  if (append_candidate(left_position)) std::push_heap(heap_.begin(), heap_.end(), kLater);
 }
 
 void PieceMerger::encode_long(std::string_view piece, std::vector<uint32_t>& ids) {
@@ -96,7 +100,8 @@ void PieceMerger::encode_long(std::string_view piece, std::vector<uint32_t>& ids
     symbols_[i] = {byte_ids_[static_cast<unsigned char>(piece[i])], i == 0 ? kEnd : i - 1,
                    i + 1 == size ? kEnd : i + 1};
   }
-  for (uint32_t i = 0; i < size; ++i) push_candidate(i);
+  for (uint32_t i = 0; i < size; ++i) append_candidate(i);
+  std::make_heap(heap_.begin(), heap_.end(), kLater);
   while (!heap_.empty()) {
     std::pop_heap(heap_.begin(), heap_.end(), kLater);
     const Candidate candidate = heap_.back();

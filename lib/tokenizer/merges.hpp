@@ -64,6 +64,7 @@ class PieceMerger {
   };
   void encode_short(std::string_view piece, std::vector<uint32_t>& ids) const;
   void encode_long(std::string_view piece, std::vector<uint32_t>& ids);
+  bool append_candidate(uint32_t left_position);
   void push_candidate(uint32_t left_position);
 
   const MergeTable& merges_;

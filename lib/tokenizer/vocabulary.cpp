@@ -58,7 +58,7 @@ void check_supported(const Json& root, const Json& model) {
 }
 
 uint32_t checked_id(const Json& json, size_t size, std::string_view token) {
-  const uint64_t id = json.is_integer() ? json.as_uint() : UINT64_MAX;
+  const uint64_t id = json.is_integer() && json.as_double() >= 0 ? json.as_uint() : UINT64_MAX;
   if (id >= size) {
     fail(Kind::input, "the id of ", quoted(token), " is not one of 0 to ", size - 1,
          ", as many as there are tokens; ids may have no gaps");
