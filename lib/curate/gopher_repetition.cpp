@@ -47,8 +47,9 @@ bool segment_rules(Page& page, const GopherRepetitionOptions& options, Sheet& sh
                "dup_line_char_frac", options.dup_line_char_frac);
 }
 
+/// Not symmetric: "a b" and "b a" are two n-grams.
 uint64_t combine(uint64_t key, uint64_t word) {
-  key = (key ^ word) * 0x9E3779B97F4A7C15ULL;
+  key = key * 0x9E3779B97F4A7C15ULL + word;
   return key ^ (key >> 29);
 }
 
