@@ -45,6 +45,7 @@ struct ByteSource::State {
   uint64_t file_bytes = 0, decoded = 0;
   uint64_t member_offset = 0;  ///< where the current gzip member or zstd frame starts
   bool file_ended = false, in_member = false;
+  bool clean = true;  ///< what was handed out ends with a whole member
   std::optional<Error> error;
   z_stream stream{};
   bool inflating = false;
@@ -115,12 +116,14 @@ struct ByteSource::State {
       produced += room - stream.avail_out;
       if (status == Z_STREAM_END) {
         in_member = false;
+        clean = true;
         // Hand over what there is: a member is usually a record, and the next may not be there yet in a pipe.
         if (produced > 0) break;
       } else if (status != Z_OK) {
         damage(stream.msg != nullptr ? stream.msg : "broken");
       }
     }
+    if (in_member && produced > 0) clean = false;
     return produced;
   }
 
@@ -141,6 +144,7 @@ struct ByteSource::State {
         damage(::ZSTD_getErrorName(status));
       } else {
         in_member = status != 0;
+        if (!in_member || output.pos > 0) clean = !in_member;
       }
     }
     return output.pos;
@@ -169,6 +173,7 @@ size_t ByteSource::read(char* out, size_t size) {
 }
 
 const std::string& ByteSource::name() const { return state_->file.name(); }
+bool ByteSource::at_member_end() const { return state_->clean; }
 uint64_t ByteSource::stored_bytes() const { return state_->file_bytes; }
 uint64_t ByteSource::decoded_bytes() const { return state_->decoded; }
 uint64_t ByteSource::digest() const { return state_->hash.digest(); }

@@ -60,6 +60,7 @@ class Prescan {
     std::string label;
     Attribute found;
     while (attribute(found)) {
+      if (at_ >= text_.size()) return {};  // a tag that is cut off declares nothing
       if (found.name == "http-equiv" && !seen_equiv) {
         seen_equiv = true;
         seen_pragma = found.value == "content-type";

@@ -197,7 +197,8 @@ std::string charset_parameter(std::string_view content_type) {
     const char quote = rest.empty() ? '\0' : rest.front();
     if (quote == '"' || quote == '\'') {
       rest.remove_prefix(1);
-      return std::string(strip(rest.substr(0, rest.find(quote))));
+      const size_t end = rest.find(quote);
+      return end == std::string_view::npos ? std::string() : std::string(strip(rest.substr(0, end)));
     }
     return std::string(rest.substr(0, rest.find_first_of("; \t\r\n,")));
   }

@@ -43,6 +43,7 @@ struct WarcReader::State {
   std::string buffer;
   size_t pos = 0;     ///< unread part of the buffer
   uint64_t base = 0;  ///< offset of buffer[0] in the decoded file
+  uint64_t record_offset = 0;
   uint64_t records = 0, reread = 0;
   bool ended = false;
 
@@ -81,7 +82,11 @@ struct WarcReader::State {
     while (ensure(1) && (buffer[pos] == '\r' || buffer[pos] == '\n')) ++pos;
   }
 
-  bool at_record() { return ensure(6) && find_record(rest().substr(0, 6), 0) == 0; }
+  /// True if a record starts here, be it cut off after some letters.
+  bool at_record() {
+    if (ensure(kMagic.size() + 1)) return find_record(rest().substr(0, kMagic.size() + 1), 0) == 0;
+    return available() > 0 && kMagic.substr(0, available()) == rest();
+  }
 
   /// Moves to the next line behind offset `after` that starts a record, or to the end.
   void resynchronise(uint64_t after) {
@@ -98,7 +103,12 @@ struct WarcReader::State {
     pos = buffer.size();
   }
 
-  /// The next header line without its line end; nothing at the end or when the header grows too long.
+  [[noreturn]] void fail_cut() const {
+    fail(Kind::input, source.name(), " ends inside the record at byte ", record_offset,
+         ": the file is cut off; the records before it are good, fetch the file again for the rest");
+  }
+
+  /// The next header line without its line end; nothing when the header grows too long.
   std::optional<std::string> line(size_t& budget) {
     size_t searched = 0;
     for (;;) {
@@ -112,12 +122,14 @@ struct WarcReader::State {
         return text;
       }
       searched = available();
-      if (searched > budget || !more()) return std::nullopt;
+      if (searched > budget) return std::nullopt;
+      if (!more()) fail_cut();
     }
   }
 
   bool read_header(WarcRecord& record, uint64_t& length);
   bool read_block(WarcRecord& record, uint64_t length);
+  bool record_follows();
   void finish(WarcRecord& record, bool whole);
 };
 
@@ -163,11 +175,27 @@ bool WarcReader::State::read_block(WarcRecord& record, uint64_t length) {
   return true;
 }
 
+/// True if line ends and another record, or the end, come next. This reads past the end of the record's
+/// member, so that its checksum is compared before the record leaves; damage of the member behind is left to
+/// the next call.
+bool WarcReader::State::record_follows() {
+  bool checked = false;
+  try {
+    do {
+      while (available() > 0 && (buffer[pos] == '\r' || buffer[pos] == '\n')) ++pos;
+      checked = checked || (available() == 0 && source.at_member_end());
+    } while (available() == 0 && more());
+    return available() == 0 || at_record();
+  } catch (const Error&) {
+    if (checked) return true;
+    throw;
+  }
+}
+
 /// Checks that another record or the end follows; if not, Content-Length was wrong: mark the record and go on
 /// at the next one, which may have begun inside the block.
 void WarcReader::State::finish(WarcRecord& record, bool whole) {
-  skip_line_ends();  // reads past the member's end, so that its checksum is compared before the record leaves
-  if (whole && (at_record() || available() == 0)) return;
+  if (whole && record_follows()) return;
   if (record.fault == RecordFault::none) record.fault = RecordFault::damaged;
   const size_t inside = find_record(record.block, 1);
   const size_t size = record.block.size();
@@ -179,10 +207,7 @@ void WarcReader::State::finish(WarcRecord& record, bool whole) {
     record.block.resize(inside);
     return;
   }
-  if (!whole) {
-    fail(Kind::input, source.name(), " ends inside the record at byte ", record.offset,
-         ": the file is cut off; the records before it are good, fetch the file again for the rest");
-  }
+  if (!whole) fail_cut();
   resynchronise(record.offset);
 }
 
@@ -204,7 +229,7 @@ bool WarcReader::next(WarcRecord& record) {
     fail(Kind::input, s.source.name(), " is no WARC file: it starts with ", quoted(s.rest().substr(0, 16)),
          " where WARC/1.0 is expected (bare HTML files need --html)");
   }
-  record.offset = s.base + s.pos;
+  record.offset = s.record_offset = s.base + s.pos;
   ++s.records;
   uint64_t length = 0;
   if (!s.read_header(record, length)) {
