@@ -34,6 +34,11 @@ void append_members(std::string& out, const Json& object) {
   }
 }
 
+/// What a run's weights do not depend on may change when it is resumed.
+bool is_free(std::string_view key) {
+  return key == "checkpoint-every" || key == "validate-every" || key == "keep-checkpoints";
+}
+
 std::string shown(const Json* value) { return value == nullptr ? "absent" : value->dump(); }
 
 }  // namespace
@@ -69,11 +74,13 @@ void require_same_options(const Json& saved, const Json& now, const std::string&
   std::vector<std::string> differences;
   for (const auto& [key, value] : now.as_object()) {
     const Json* before = saved.find(key);
+    if (is_free(key)) continue;
     if (before == nullptr || *before != value)
       differences.push_back(str(key, " (was ", shown(before), ", now ", value.dump(), ")"));
   }
   for (const auto& [key, value] : saved.as_object()) {
-    if (now.find(key) == nullptr) differences.push_back(str(key, " (was ", value.dump(), ", now absent)"));
+    if (now.find(key) == nullptr && !is_free(key))
+      differences.push_back(str(key, " (was ", value.dump(), ", now absent)"));
   }
   if (differences.empty()) return;
   fail(Kind::usage, checkpoint, ": was made with other options: ", join(differences, ", "),
