@@ -23,7 +23,14 @@ class Json {
   Json(bool value) : value_(value) {}
   Json(int value) : value_(static_cast<int64_t>(value)) {}
   Json(int64_t value) : value_(value) {}
-  Json(uint64_t value) : value_(value) {}
+  /// As the parser does it: what fits int64_t is one, so that equal numbers compare equal.
+  Json(uint64_t value) {
+    if (value <= INT64_MAX) {
+      value_ = static_cast<int64_t>(value);
+    } else {
+      value_ = value;
+    }
+  }
   Json(double value) : value_(value) {}
   Json(const char* value) : value_(std::string(value)) {}
   Json(std::string_view value) : value_(std::string(value)) {}

@@ -15,6 +15,7 @@ Json to_json(const Stats& stats, double seconds, uint64_t peak_bytes) {
   json["bytes_out"] = stats.bytes_out;
   json["seconds"] = seconds;
   json["peak_bytes"] = peak_bytes;
+  for (const auto& [key, value] : stats.extra.as_object()) json[key] = value;
   return json;
 }
 

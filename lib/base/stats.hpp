@@ -16,6 +16,7 @@ struct Stats {
   std::map<std::string, uint64_t> dropped;  ///< reason → records
   uint64_t bytes_in = 0;                    ///< as read, before decompression where that is known
   uint64_t bytes_out = 0;
+  Json extra = Json::object();  ///< what only one tool counts; its keys stand behind the common ones
 
   void drop(const std::string& reason, uint64_t records = 1) { dropped[reason] += records; }
   uint64_t records_dropped() const {

@@ -151,3 +151,10 @@ TEST_CASE("a JSON file over its limit is an error that names the file", "[base]"
   CHECK(read_json_file(folder.file("x.json")).as_array().size() == 3);
   CHECK_THROWS_WITH(read_json_file(folder.file("x.json"), 3), test::contains("x.json"));
 }
+
+TEST_CASE("a number is the same whether it came as signed or unsigned", "[base]") {
+  CHECK(Json(uint64_t{5}) == Json(5));
+  CHECK(Json(uint64_t{5}).as_int() == 5);
+  CHECK(Json(UINT64_MAX).as_uint() == UINT64_MAX);
+  CHECK(Json::parse("5") == Json(uint64_t{5}));
+}
