@@ -98,6 +98,7 @@ struct Tool::State {
   std::vector<std::pair<CLI::App*, std::function<void()>>> bodies;
   std::string progress = "auto", shard;
   bool quiet = false, verbose = false;
+  std::vector<std::string> instead_of_inputs;  ///< flags that make input unnecessary
   bool has_inputs = false, has_binary_output = false;
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
 
@@ -152,6 +153,11 @@ Tool& Tool::inputs(const std::string& what) {
   state_->app->add_option("files", state_->shared->inputs, what)
       ->type_name("FILE")
       ->group("Input and output");
+  return *this;
+}
+
+Tool& Tool::inputs_unless(std::vector<std::string> flags) {
+  state_->instead_of_inputs = std::move(flags);
   return *this;
 }
 
@@ -335,11 +341,13 @@ void Tool::check_ends() {
     wants_input |= child->state_->has_inputs;
     binary |= child->state_->has_binary_output;
   }
+  bool instead = false;
+  for (const auto& flag : s.instead_of_inputs) instead |= given(flag);
   if (!s.shard.empty()) {
     if (s.common.inputs.empty()) fail(Kind::usage, "--shard divides input files: name them");
     s.common.inputs = inputs_of_part(parse_array_part(s.shard), s.common.inputs);
   } else if (s.common.inputs.empty() && wants_input) {
-    if (is_terminal(STDIN_FILENO)) {
+    if (is_terminal(STDIN_FILENO) && !instead) {
       fail(Kind::usage, "no input: name files or pipe data in; see ", s.name, " --help");
     }
     s.common.inputs = {"-"};

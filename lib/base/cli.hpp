@@ -49,6 +49,9 @@ class Tool {
   // --help and
   // --version are always there.
   Tool& inputs(const std::string& what = "input files; none or - is standard input");
+  /// With one of these flags given the tool does without input: a terminal at standard input is then no
+  /// mistake.
+  Tool& inputs_unless(std::vector<std::string> flags);
   Tool& output(const std::string& what = "output file; - is standard output");
   /// The output is binary: refuse a terminal unless --force.
   Tool& binary_output(const std::string& what = "output file; - is standard output");

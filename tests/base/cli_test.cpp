@@ -44,7 +44,7 @@ Outcome run_tool(const std::vector<std::string>& arguments, const std::function<
   Outcome outcome;
   auto& o = outcome.options;
   cli::Tool tool("grind", "Grinds.");
-  tool.inputs().binary_output().threads().seed().device().stats().shard();
+  tool.inputs().inputs_unless({"--label"}).binary_output().threads().seed().device().stats().shard();
   tool.group("Grinding");
   tool.option("--threshold", o.threshold, "similarity");
   tool.option("-k,--permutations", o.permutations, "number of hashes");
@@ -255,6 +255,7 @@ TEST_CASE("a terminal as input is refused, since nobody meant it", "[base]") {
   const test::ScopedVariable fake("GRISTMILL_FAKE_TTY", "stdin");
   CHECK(run_tool({"-o", "x"}).code == 2);
   CHECK(run_tool({"-o", "x", "a"}).code == 0);
+  CHECK(run_tool({"-o", "x", "--label", "in place of input"}).code == 0);
 }
 
 TEST_CASE("the statistics file accounts for every record", "[base]") {
