@@ -1,6 +1,8 @@
 #include "shard/chat_formats.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <string>
 #include <utility>
 

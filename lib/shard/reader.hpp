@@ -16,8 +16,9 @@ namespace gristmill::shard {
 
 struct ReaderOptions {
   uint64_t max_record_bytes = uint64_t{4} << 30;  ///< a longer line is Error{input}
-  bool allow_foreign = true;                       ///< accept files without our header
-  /// Token shards are read too, each document as a record {"ids":[…]}. The ids of one shard are in memory then.
+  bool allow_foreign = true;                      ///< accept files without our header
+  /// Token shards are read too, each document as a record {"ids":[…]}. The ids of one shard are in
+  /// memory then.
   bool tokens_as_records = false;
 };
 

@@ -3,8 +3,6 @@
 
 #include "shard/record.hpp"
 
-#include <algorithm>
-#include <initializer_list>
 #include <utility>
 
 #include "base/error.hpp"
@@ -25,6 +23,7 @@ Json parse_object(std::string_view line, std::string_view where) {
 void take_string(Json& json, std::string_view key, std::string& value) {
   Json* member = json.find(key);
   if (member == nullptr || !(member->is_string() || member->is_null())) return;
+  // Json gives no mutable string, but a text of a gigabyte is better moved than copied.
   if (member->is_string()) value = std::move(const_cast<std::string&>(member->as_string()));
   json.erase(key);
 }
@@ -81,7 +80,8 @@ Document Document::parse(std::string_view line, std::string_view where) {
   bool found = false;
   for (const char* key : {"text", "raw_content", "content"}) {
     const Json* member = json.find(key);
-    if (found || member == nullptr || !member->is_string()) continue;
+    if (found || member == nullptr) continue;
+    if (!member->is_string()) fail(Kind::input, where, ": \"", key, "\" of a document is no string");
     take_string(json, key, document.text);
     found = true;
   }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "shard/decoder.hpp"
 #include "shard/tokens.hpp"

@@ -52,7 +52,8 @@ TEST_CASE("a document's other spellings are accepted and odd types are carried",
 }
 
 TEST_CASE("a record that is no document is an error that says where", "[shard]") {
-  for (const char* line : {"{\"id\":1}", "{\"text\":7}", "[]", "17", "{", "\"x\"", ""}) {
+  for (const char* line :
+       {"{\"id\":1}", "{\"text\":7}", R"({"text":7,"content":"x"})", "[]", "17", "{", "\"x\"", ""}) {
     const std::string error = error_of([&] { Document::parse(line, "f, record 3"); });
     INFO(line);
     CHECK(error.substr(0, 11) == "f, record 3");
