@@ -70,21 +70,29 @@ struct Writer::State {
     frames.push_back({static_cast<uint32_t>(frame.size()), static_cast<uint32_t>(decoded)});
   }
 
-  void append(const char* data, size_t size) {
+  /// Takes data in, closing a frame whenever it holds `frame_bytes` and more is to come.
+  void append(const char* data, size_t size, size_t frame_bytes) {
     digest.update(data, size);
     bytes += size;
-    buffer.append(data, size);
+    while (size > 0) {
+      if (buffer.size() == frame_bytes) end_frame();
+      const size_t part = std::min(size, frame_bytes - buffer.size());
+      buffer.append(data, part);
+      data += part;
+      size -= part;
+    }
   }
 
-  /// Sends the first `size` buffered bytes on their way.
-  void cut(size_t size) {
+  /// Sends what is buffered on its way.
+  void end_frame() {
+    if (buffer.empty()) return;
     if (options.plain) {
-      file.write(buffer.data(), size);
-      stored += size;
+      file.write(buffer);
+      stored += buffer.size();
+      buffer.clear();
     } else {
-      compressor.push(buffer.substr(0, size));
+      compressor.push(std::exchange(buffer, {}));
     }
-    buffer.erase(0, size);
   }
 
   void write_index() {
@@ -137,24 +145,16 @@ void Writer::write(std::string_view record) {
   if (record.find('\n') != std::string_view::npos) {
     fail(Kind::internal, s.file.name(), ": a record with a line break in it");
   }
-  s.append(record.data(), record.size());
-  s.append("\n", 1);
+  s.append(record.data(), record.size(), kMostFrameBytes);
+  s.append("\n", 1, kMostFrameBytes);
   ++s.records;
-  while (s.buffer.size() > kMostFrameBytes) s.cut(kMostFrameBytes);
-  if (s.buffer.size() >= s.options.frame_bytes) s.cut(s.buffer.size());
+  if (s.buffer.size() >= s.options.frame_bytes) s.end_frame();
 }
 
 void Writer::write_bytes(const void* data, size_t size, uint64_t records) {
   auto& s = *state_;
   const auto frame = static_cast<size_t>(std::clamp<uint64_t>(s.options.frame_bytes, 1, kMostFrameBytes));
-  const char* at = static_cast<const char*>(data);
-  while (size > 0) {
-    const size_t part = std::min(size, frame - s.buffer.size());
-    s.append(at, part);
-    at += part;
-    size -= part;
-    if (s.buffer.size() == frame) s.cut(frame);
-  }
+  s.append(static_cast<const char*>(data), size, frame);
   s.records += records;
 }
 
@@ -163,7 +163,7 @@ void Writer::set_index(std::string index) { state_->index = std::move(index); }
 void Writer::close(const Json& provenance) {
   auto& s = *state_;
   if (s.closed) return;
-  if (!s.buffer.empty()) s.cut(s.buffer.size());
+  s.end_frame();
   s.compressor.finish();
   if (!s.options.plain) {
     s.write_index();
