@@ -69,6 +69,7 @@ uint64_t chars_of(const std::vector<text::Token>& tokens, size_t at, size_t n) {
 }
 
 /// Length of the most frequent n-gram, joined with spaces, times its count; of equal counts the first seen.
+/// One that occurs once repeats nothing.
 uint64_t top_n_gram_chars(const std::vector<text::Token>& tokens, size_t n, Scratch& scratch) {
   scratch.table.reset(scratch.keys.size());
   uint32_t best_count = 0, best_first = 0;
@@ -80,7 +81,7 @@ uint64_t top_n_gram_chars(const std::vector<text::Token>& tokens, size_t n, Scra
       best_first = slot.first;
     }
   }
-  return best_count == 0 ? 0 : (chars_of(tokens, best_first, n) + n - 1) * best_count;
+  return best_count < 2 ? 0 : (chars_of(tokens, best_first, n) + n - 1) * best_count;
 }
 
 /// Greedy scan: an n-gram seen before counts and is jumped over, a new one is remembered, and the scan moves
