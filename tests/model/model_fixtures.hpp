@@ -85,7 +85,7 @@ inline double cross_entropy(model::Transformer& model, const model::Batch& batch
   return sum / static_cast<double>(rows);
 }
 
-/// Largest |a - b| / max(1, |b|·scale)… relative to the largest |b|: what rounding can be held to for a
+/// The largest difference of two tensors relative to the largest element of the second: what rounding can be held to.
 /// tensor.
 inline double relative_difference(const std::vector<double>& a, const std::vector<double>& b) {
   double worst = a.size() == b.size() ? 0 : INFINITY, largest = 1e-30;

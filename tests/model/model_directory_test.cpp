@@ -1,0 +1,236 @@
+#include "model/model_directory.hpp"
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "base/json.hpp"
+#include "model/model_fixtures.hpp"
+#include "model/safetensors.hpp"
+#include "model/temporary_folder.hpp"
+#include "support/catch.hpp"
+#include "support/data.hpp"
+
+using namespace gristmill;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A model directory whose tensors a test may change before it is loaded.
+class EditableModel {
+ public:
+  explicit EditableModel(const model::Config& config)
+      : device_(runtime::open_reference_device(runtime::DType::f32)) {
+    model::Transformer model(*device_, config);
+    test::randomize(model, 21);
+    model::save_model(model, folder_.string());
+    const model::SafetensorsReader reader((folder_ / "model.safetensors").string());
+    for (const auto& [name, info] : reader.tensors()) tensors_[name] = {info.shape, reader.read_float(name)};
+  }
+  struct Tensor {
+    std::vector<int64_t> shape;
+    std::vector<float> values;
+  };
+  std::map<std::string, Tensor>& tensors() { return tensors_; }
+  const test::TemporaryFolder& folder() const { return folder_; }
+  void write() const {
+    write_as((folder_ / "model.safetensors").string(), [](const std::string&) { return true; });
+  }
+  template <class Wanted>
+  void write_as(const std::string& path, Wanted&& wanted) const {
+    model::SafetensorsWriter writer;
+    for (const auto& [name, tensor] : tensors_) {
+      if (wanted(name)) writer.add(name, tensor.shape, tensor.values);
+    }
+    writer.write(path);
+  }
+  std::vector<double> hidden(model::Head head = model::Head::language) {
+    const auto model = model::load_model(*device_, folder_.string(), head);
+    model::Batch batch;
+    batch.add(test::random_ids(9, model->config().vocab_size, 1));
+    return runtime::read_real(*device_, model->forward(batch, false));
+  }
+
+ private:
+  std::unique_ptr<runtime::Device> device_;
+  test::TemporaryFolder folder_;
+  std::map<std::string, Tensor> tensors_;
+};
+
+Json llama_json() { return test::small_llama(false).to_json(); }
+
+void check_config_refused(const std::string& key, const Json& value, const std::string& message) {
+  Json json = llama_json();
+  json[key] = value;
+  INFO(key);
+  CHECK_THROWS_WITH(model::Config::from_json(json, "config.json"), test::contains(message));
+}
+
+}  // namespace
+
+TEST_CASE("a configuration survives config.json", "[model]") {
+  model::Config config = test::small_llama(false);
+  config.bos_token = 3;
+  config.eos_token = 4;
+  config.pad_token = 5;
+  config.rope_theta = 500000;
+  for (const auto head : {model::Head::language, model::Head::scalar}) {
+    config.head = head;
+    CHECK(model::Config::from_json(Json::parse(config.to_json().dump()), "test") == config);
+    model::Config other = test::small_gpt2();
+    other.head = head;
+    CHECK(model::Config::from_json(Json::parse(other.to_json().dump()), "test") == other);
+  }
+}
+
+TEST_CASE("an unsupported feature is refused by its name", "[model]") {
+  check_config_refused("attention_bias", true, "attention_bias");
+  check_config_refused("mlp_bias", true, "mlp_bias");
+  check_config_refused("rope_scaling", Json::parse(R"({"rope_type":"llama3","factor":8})"), "rope_scaling");
+  check_config_refused("rope_parameters", Json::parse(R"({"rope_type":"yarn"})"), "yarn");
+  check_config_refused("quantization_config", Json::parse(R"({"bits":4})"), "quantization_config");
+  check_config_refused("hidden_act", "relu", "hidden_act");
+  check_config_refused("architectures", Json::parse(R"(["MambaForCausalLM"])"), "MambaForCausalLM");
+  check_config_refused("num_attention_heads", 5, "multiple of kv_heads");
+  check_config_refused("hidden_size", -1, "out of range");
+  check_config_refused("vocab_size", int64_t{1} << 60, "out of range");
+  check_config_refused("num_hidden_layers", "two", "config.json");
+  Json gpt2 = test::small_gpt2().to_json();
+  gpt2["activation_function"] = "relu";
+  CHECK_THROWS_WITH(model::Config::from_json(gpt2, "x"), test::contains("activation_function"));
+  gpt2["activation_function"] = "gelu_new";
+  gpt2["scale_attn_by_inverse_layer_idx"] = true;
+  CHECK_THROWS_WITH(model::Config::from_json(gpt2, "x"), test::contains("scale_attn_by_inverse_layer_idx"));
+  Json classifier = llama_json();
+  classifier["architectures"] = Json::parse(R"(["LlamaForSequenceClassification"])");
+  CHECK_THROWS_WITH(model::Config::from_json(classifier, "x"), test::contains("2 labels"));
+}
+
+TEST_CASE("the rotary base is read from rope_parameters too", "[model]") {
+  Json json = llama_json();
+  json.erase("rope_theta");
+  json["rope_parameters"] = Json::parse(R"({"rope_type":"default","rope_theta":250000.0})");
+  CHECK(model::Config::from_json(json, "x").rope_theta == 250000);
+}
+
+TEST_CASE("a missing, misshapen, unknown or non-finite tensor is named", "[model]") {
+  const std::string name = "model.layers.1.mlp.up_proj.weight";
+  const auto refused = [&](const char* message, const auto& edit) {
+    EditableModel files(test::small_llama(false));
+    edit(files.tensors());
+    files.write();
+    CHECK_THROWS_WITH(files.hidden(), test::contains(message));
+  };
+  refused("model.layers.1.mlp.up_proj.weight is missing", [&](auto& tensors) { tensors.erase(name); });
+  refused("lm_head.weight is missing", [&](auto& tensors) { tensors.erase("lm_head.weight"); });
+  refused("up_proj.weight has shape [24, 40]", [&](auto& tensors) { tensors[name].shape = {24, 40}; });
+  refused("up_proj.weight holds nan at element 5",
+          [&](auto& tensors) { tensors[name].values[5] = std::numeric_limits<float>::quiet_NaN(); });
+  refused("up_proj.weight holds inf", [&](auto& tensors) { tensors[name].values[5] = INFINITY; });
+  refused("q_norm.weight is none of this architecture's", [&](auto& tensors) {
+    tensors["model.layers.0.self_attn.q_norm.weight"] = {{6}, std::vector<float>(6, 1)};
+  });
+  refused("this is a reward model", [&](auto& tensors) {
+    tensors["score.weight"] = {{1, 24}, std::vector<float>(24, 1)};
+  });
+}
+
+TEST_CASE("names without the body's prefix, stored masks and a stored tied head are accepted", "[model]") {
+  EditableModel files(test::small_gpt2());
+  const auto expected = files.hidden();
+  std::map<std::string, EditableModel::Tensor> renamed;
+  for (const auto& [name, tensor] : files.tensors())
+    renamed[name.substr(std::string("transformer.").size())] = tensor;
+  renamed["h.0.attn.bias"] = {{1, 1, 2, 2}, {1, 0, 1, 1}};
+  renamed["lm_head.weight"] = renamed["wte.weight"];
+  files.tensors() = renamed;
+  files.write();
+  CHECK(files.hidden() == expected);
+}
+
+TEST_CASE("weights in several files are found by the index", "[model]") {
+  EditableModel files(test::small_llama(true));
+  const auto expected = files.hidden();
+  fs::remove(files.folder() / "model.safetensors");
+  Json index = Json::object();
+  for (const auto& [name, tensor] : files.tensors()) {
+    index["weight_map"][name] =
+        name.find("layers.0") == std::string::npos ? "b.safetensors" : "a.safetensors";
+  }
+  const auto is_first = [](const std::string& name) { return name.find("layers.0") != std::string::npos; };
+  files.write_as((files.folder() / "a.safetensors").string(), is_first);
+  files.write_as((files.folder() / "b.safetensors").string(),
+                 [&](const auto& name) { return !is_first(name); });
+  const std::string path = (files.folder() / "model.safetensors.index.json").string();
+  write_file(path, index.dump());
+  CHECK(files.hidden() == expected);
+  index["weight_map"]["model.norm.weight"] = "../b.safetensors";
+  write_file(path, index.dump());
+  CHECK_THROWS_WITH(files.hidden(), test::contains("is no name of a file in the folder"));
+  index["weight_map"]["model.norm.weight"] = "b.safetensors";
+  index["weight_map"]["ghost"] = "b.safetensors";
+  write_file(path, index.dump());
+  CHECK_THROWS_WITH(files.hidden(), test::contains("\"ghost\" is in no file"));
+}
+
+TEST_CASE("a language model becomes a reward model with the same body and a fresh score, and is saved as one",
+          "[model]") {
+  EditableModel files(test::small_llama(true));
+  const auto expected = files.hidden();
+  CHECK(files.hidden(model::Head::scalar) == expected);
+  const auto device = runtime::open_reference_device(runtime::DType::f32);
+  const auto reward = model::load_model(*device, files.folder().string(), model::Head::scalar, 5);
+  const auto score = runtime::read_real(*device, reward->parameters().view("score.weight"));
+  double square = 0;
+  for (const double value : score) square += value * value;
+  CHECK(square > 0.2);
+  CHECK(square < 5);  // 24 draws of N(0, 1/25)
+  const test::TemporaryFolder folder;
+  model::save_model(*reward, folder.string());
+  const auto again = model::load_model(*device, folder.string(), model::Head::scalar);
+  CHECK(runtime::read_real(*device, again->parameters().all()) ==
+        runtime::read_real(*device, reward->parameters().all()));
+  CHECK_THROWS_WITH(model::load_model(*device, folder.string()), test::contains("reward model"));
+}
+
+TEST_CASE("a run directory serves as its last complete checkpoint", "[model]") {
+  const test::TemporaryFolder folder;
+  CHECK_THROWS_WITH(model::resolve_model_directory(folder.string()), test::contains("checkpoints/step-N"));
+  for (const char* step : {"step-9", "step-10", "step-99", ".saving-100"}) {
+    fs::create_directories(folder / "checkpoints" / step);
+  }
+  for (const char* step : {"step-9", "step-10", ".saving-100"}) {
+    write_file((folder / "checkpoints" / step / "config.json").string(), "{}");
+  }
+  CHECK(model::resolve_model_directory(folder.string()) == (folder / "checkpoints" / "step-10").string());
+}
+
+TEST_CASE("initial weights follow the table and depend on the seed alone", "[model]") {
+  const auto config = test::small_llama(false);
+  const auto first = runtime::open_reference_device(runtime::DType::f64),
+             second = runtime::open_device("cpu", 2);
+  model::ParameterSet a(*first, model::parameter_table(config)), b(*second, model::parameter_table(config));
+  model::initialize(a, 3);
+  model::initialize(b, 3);
+  CHECK(runtime::read_real(*first, a.all()) == runtime::read_real(*second, b.all()));
+  model::initialize(b, 4);
+  CHECK(runtime::read_real(*first, a.all()) != runtime::read_real(*second, b.all()));
+  const auto spread = [&](const std::string& name) {
+    double square = 0;
+    const auto values = runtime::read_real(*first, a.view(name));
+    for (const double value : values) square += value * value;
+    return std::sqrt(square / static_cast<double>(values.size()));
+  };
+  CHECK(spread("model.embed_tokens.weight") == Approx(0.02).epsilon(0.1));
+  CHECK(spread("model.layers.0.self_attn.o_proj.weight") == Approx(0.01).epsilon(0.1));
+  CHECK(spread("model.norm.weight") == 1);
+  int64_t count = 0;
+  for (const auto& info : a.table()) count += info.size();
+  CHECK(config.parameter_count() == count);
+}

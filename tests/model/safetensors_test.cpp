@@ -1,0 +1,143 @@
+#include "model/safetensors.hpp"
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "base/rng.hpp"
+#include "model/temporary_folder.hpp"
+#include "support/catch.hpp"
+
+using namespace gristmill;
+using model::SafetensorsReader;
+using model::SafetensorsWriter;
+
+namespace {
+
+std::string file_of(const std::string& header, const std::string& data) {
+  const uint64_t size = header.size();
+  std::string out(8, '\0');
+  std::memcpy(out.data(), &size, 8);
+  return out + header + data;
+}
+
+void check_refused(const std::string& content, const std::string& message) {
+  const test::TemporaryFolder folder;
+  const std::string path = (folder / "a.safetensors").string();
+  write_file(path, content);
+  INFO(quoted(content));
+  CHECK_THROWS_WITH(SafetensorsReader(path), test::contains(message));
+}
+
+}  // namespace
+
+TEST_CASE("tensors come back as they were written", "[model]") {
+  const test::TemporaryFolder folder;
+  const std::string path = (folder / "a.safetensors").string();
+  const std::vector<float> real = {1.5F, -2, 1e-40F, 3e38F, 0, 7};
+  const std::vector<double> wide = {0.1, -1e300};
+  const std::vector<int64_t> whole = {-1, int64_t{1} << 40};
+  SafetensorsWriter writer;
+  writer.add("z \"quoted\"", {2, 3}, real);
+  writer.add("b", {2}, wide);
+  writer.add("c", {1, 2}, whole);
+  writer.add("empty", {0, 4}, std::span<const float>());
+  writer.set_metadata("format", "pt");
+  writer.write(path);
+  const SafetensorsReader reader(path);
+  CHECK(reader.metadata().at("format") == "pt");
+  CHECK(reader.tensors().size() == 4);
+  CHECK(reader.tensors().at("z \"quoted\"").shape == std::vector<int64_t>{2, 3});
+  CHECK(reader.read_float("z \"quoted\"") == real);
+  CHECK(reader.read_double("b") == wide);
+  CHECK(reader.read_int("c") == whole);
+  CHECK(reader.read_float("empty").empty());
+  CHECK_THROWS_WITH(reader.read_float("c"), test::contains("where real numbers are needed"));
+  CHECK_THROWS_WITH(reader.read_int("b"), test::contains("where whole numbers are needed"));
+  CHECK_THROWS_WITH(reader.read_float("no"), test::contains("there is no tensor"));
+}
+
+TEST_CASE("half and brain floats are widened exactly", "[model]") {
+  const test::TemporaryFolder folder;
+  const std::string path = (folder / "a.safetensors").string();
+  // 1, -2, the smallest subnormal, the largest finite number, infinity, -0.
+  const std::vector<uint16_t> half = {0x3C00, 0xC000, 0x0001, 0x7BFF, 0x7C00, 0x8000};
+  const std::vector<uint16_t> brain = {0x3F80, 0xC000, 0x0001, 0x7F7F, 0x7F80, 0x8000};
+  std::string data(reinterpret_cast<const char*>(half.data()), 12);
+  data.append(reinterpret_cast<const char*>(brain.data()), 12);
+  write_file(path, file_of(R"({"h":{"dtype":"F16","shape":[6],"data_offsets":[0,12]},)"
+                           R"("b":{"dtype":"BF16","shape":[6],"data_offsets":[12,24]}})",
+                           data));
+  const SafetensorsReader reader(path);
+  const float infinity = std::numeric_limits<float>::infinity();
+  CHECK(reader.read_float("h") == std::vector<float>{1, -2, 0x1p-24F, 65504, infinity, -0.0F});
+  CHECK(reader.read_float("b") == std::vector<float>{1, -2, 0x1p-133F, 0x1.fep127F, infinity, -0.0F});
+}
+
+TEST_CASE("a damaged safetensors file is refused before anything is allocated", "[model]") {
+  const auto tensor = [](const std::string& rest) {
+    return file_of("{\"a\":{" + rest + "}}", std::string(8, 'x'));
+  };
+  check_refused("short", "too short");
+  check_refused(std::string(8, '\xFF'), "no safetensors file");
+  check_refused(file_of("{", "").substr(0, 8), "no safetensors file");
+  check_refused(file_of("[]", ""), "not a JSON object");
+  check_refused(file_of("{nonsense", ""), "a.safetensors");
+  check_refused(file_of(std::string(1000, '['), ""), "a.safetensors");
+  check_refused(tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,16])"), "outside the file's 8 bytes");
+  check_refused(tensor(R"("dtype":"F32","shape":[2],"data_offsets":[8,0])"), "outside the file's");
+  check_refused(tensor(R"("dtype":"F32","shape":[3],"data_offsets":[0,8])"),
+                "8 bytes of data for a shape of 12");
+  check_refused(tensor(R"("dtype":"F32","shape":[-2],"data_offsets":[0,8])"), "no whole number");
+  check_refused(tensor(R"("dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8])"), "overflows");
+  check_refused(tensor(R"("dtype":"F32","shape":[1.5],"data_offsets":[0,8])"), "no whole number");
+  check_refused(tensor(R"("dtype":"Q4","shape":[2],"data_offsets":[0,8])"), "unknown dtype");
+  check_refused(tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0])"), "not a pair");
+  check_refused(tensor(R"("dtype":"F32","shape":[2])"), "data_offsets");
+  check_refused(tensor(R"("dtype":"F32","shape":[1],"data_offsets":[0,4])"), "behind the last tensor");
+  check_refused(tensor(R"("dtype":"F32","shape":[1],"data_offsets":[4,8])"), "leave a gap");
+  check_refused(file_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                        R"("b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+                        std::string(8, 'x')),
+                "overlap");
+}
+
+TEST_CASE("a file with any byte of its header changed is read or refused, never more", "[model]") {
+  const test::TemporaryFolder folder;
+  const std::string good_path = (folder / "good.safetensors").string(),
+                    path = (folder / "bad.safetensors").string();
+  SafetensorsWriter writer;
+  writer.add("first", {2, 2}, std::vector<float>{1, 2, 3, 4});
+  writer.add("second", {3}, std::vector<double>{1, 2, 3});
+  writer.set_metadata("format", "pt");
+  writer.write(good_path);
+  const std::string good = read_file(good_path);
+  Rng rng(1, stream_of(RandomStream::test));
+  int refused = 0;
+  for (int round = 0; round < 1500; ++round) {
+    std::string bad = good;
+    for (uint64_t change = 0; change <= rng.below(3); ++change) {
+      bad[rng.below(bad.size() - 40)] = static_cast<char>(rng.below(256));
+    }
+    if (rng.below(10) == 0) bad.resize(rng.below(bad.size()));
+    std::FILE* file = std::fopen(path.c_str(), "wb");
+    REQUIRE(file != nullptr);
+    std::fwrite(bad.data(), 1, bad.size(), file);
+    std::fclose(file);
+    try {
+      const SafetensorsReader reader(path);
+      for (const auto& [name, info] : reader.tensors()) {
+        if (info.dtype[0] == 'F' && info.dtype != "F8_E4M3" && info.dtype != "F8_E5M2")
+          reader.read_double(name);
+      }
+    } catch (const Error&) {
+      ++refused;
+    }
+  }
+  CHECK(refused > 1000);
+}
