@@ -58,14 +58,14 @@ double difference(const Outputs& reference, const Outputs& values) {
   return worst;
 }
 
-std::vector<Scenario> elementary_scenarios() {
+std::vector<Scenario> elementary_scenarios(int64_t factor) {
   std::vector<Scenario> all;
   const auto add = [&](const std::string& method, const std::string& what, std::function<Outputs(Lab&)> run) {
     all.push_back({str(method, " ", what), tolerance_of(method), std::move(run)});
   };
   for (const auto& [rows, cols] :
        std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {3, 5}, {70, 33}, {5, 1100}, {130, 160}}) {
-    const int64_t r = rows, c = cols;
+    const int64_t r = rows * factor, c = cols;
     const std::string shape = str(r, " x ", c);
     add("fill", shape, [=](Lab& lab) {
       const View out = lab.real(r, c);
@@ -127,13 +127,13 @@ std::vector<Scenario> elementary_scenarios() {
   return all;
 }
 
-std::vector<Scenario> product_scenarios() {
+std::vector<Scenario> product_scenarios(int64_t factor) {
   std::vector<Scenario> all;
   const int64_t shapes[][3] = {{1, 1, 1},    {1, 40, 70},    {5, 7, 3},    {12, 32, 32},
                                {13, 33, 17}, {63, 48, 31},   {65, 31, 65}, {100, 97, 64},
                                {3, 130, 1},  {70, 45, 1100}, {9, 600, 21}};
   for (const auto& shape : shapes) {
-    const int64_t m = shape[0], n = shape[1], k = shape[2];
+    const int64_t m = shape[0] * factor, n = shape[1], k = shape[2];
     for (int variant = 0; variant < 9; ++variant) {
       const bool ta = variant == 2 || variant == 3 || variant == 8,
                  tb = variant == 1 || variant == 3 || variant >= 5;
@@ -162,11 +162,11 @@ std::vector<Scenario> product_scenarios() {
   return all;
 }
 
-std::vector<Scenario> norm_scenarios() {
+std::vector<Scenario> norm_scenarios(int64_t factor) {
   std::vector<Scenario> all;
   for (const auto& [rows, cols] :
        std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {1, 16}, {3, 7}, {65, 40}, {200, 96}}) {
-    const int64_t r = rows, c = cols;
+    const int64_t r = rows * factor, c = cols;
     const std::string shape = str(r, " x ", c);
     const auto add = [&](const std::string& method, const std::string& what,
                          std::function<Outputs(Lab&)> run) {
@@ -225,7 +225,7 @@ std::vector<Scenario> norm_scenarios() {
   }
   const int64_t rotary_shapes[][3] = {{1, 1, 2}, {9, 3, 6}, {130, 2, 16}, {40, 4, 40}};
   for (const auto& shape : rotary_shapes) {
-    const int64_t t = shape[0], heads = shape[1], dim = shape[2];
+    const int64_t t = shape[0] * factor, heads = shape[1], dim = shape[2];
     for (const bool inverse : {false, true}) {
       all.push_back({str("rotary ", t, " x ", heads, " x ", dim, inverse ? " inverse" : ""),
                      tolerance_of("rotary"), [=](Lab& lab) {
@@ -246,7 +246,7 @@ std::vector<Scenario> norm_scenarios() {
   return all;
 }
 
-std::vector<Scenario> attention_scenarios() {
+std::vector<Scenario> attention_scenarios(int64_t factor) {
   std::vector<Scenario> all;
   struct Case {
     AttentionShape shape;
@@ -260,11 +260,12 @@ std::vector<Scenario> attention_scenarios() {
                                    {{3, 3, 33, 0.17}, {0, 33, 100}}};
   for (const Case& c : cases) {
     const AttentionShape shape = c.shape;
-    const int64_t rows = c.starts.back(), width = shape.heads * shape.head_dim,
+    const int64_t rows = c.starts.back() * factor, width = shape.heads * shape.head_dim,
                   kv = shape.kv_heads * shape.head_dim;
     const std::string name =
         str(rows, " rows, ", shape.heads, "/", shape.kv_heads, " heads of ", shape.head_dim);
-    const auto starts = c.starts;
+    auto starts = c.starts;
+    for (int32_t& start : starts) start *= static_cast<int32_t>(factor);
     all.push_back({str("attention ", name), tolerance_of("attention"), [=](Lab& lab) {
                      const View q = lab.real(rows, width), k = lab.real(rows, kv), v = lab.real(rows, kv),
                                 out = lab.real(rows, width), lse = lab.real(rows, shape.heads);
@@ -298,12 +299,12 @@ std::vector<Scenario> attention_scenarios() {
   return all;
 }
 
-std::vector<Scenario> head_scenarios() {
+std::vector<Scenario> head_scenarios(int64_t factor) {
   std::vector<Scenario> all;
   const int64_t shapes[][3] = {{1, 1, 1},    {1, 40, 300},   {7, 5, 33}, {70, 24, 70},
                                {130, 9, 17}, {50, 8, 20000}, {400, 3, 5}};
   for (const auto& shape : shapes) {
-    const int64_t r = shape[0], c = shape[1], v = shape[2];
+    const int64_t r = shape[0] * factor, c = shape[1], v = shape[2];
     const std::string name = str(r, " rows of ", c, ", vocabulary ", v);
     all.push_back(
         {str("head ", name), tolerance_of("head"), [=](Lab& lab) {
@@ -343,10 +344,10 @@ std::vector<Scenario> head_scenarios() {
   return all;
 }
 
-std::vector<Scenario> all_scenarios() {
+std::vector<Scenario> all_scenarios(int64_t factor) {
   std::vector<Scenario> all;
-  for (auto part : {elementary_scenarios(), product_scenarios(), norm_scenarios(), attention_scenarios(),
-                    head_scenarios()}) {
+  for (auto part : {elementary_scenarios(factor), product_scenarios(factor), norm_scenarios(factor),
+                    attention_scenarios(factor), head_scenarios(factor)}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;

@@ -3,6 +3,7 @@
 // Every method of the backend on a grid of shapes: what the tests of the contract, of threads and of the
 // guard all run.
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -17,12 +18,13 @@ struct Scenario {
   std::function<Outputs(Lab&)> run;
 };
 
-std::vector<Scenario> elementary_scenarios();
-std::vector<Scenario> product_scenarios();
-std::vector<Scenario> norm_scenarios();
-std::vector<Scenario> attention_scenarios();
-std::vector<Scenario> head_scenarios();
-std::vector<Scenario> all_scenarios();
+/// `factor` multiplies the rows, so that even small methods are worth several threads.
+std::vector<Scenario> elementary_scenarios(int64_t factor = 1);
+std::vector<Scenario> product_scenarios(int64_t factor = 1);
+std::vector<Scenario> norm_scenarios(int64_t factor = 1);
+std::vector<Scenario> attention_scenarios(int64_t factor = 1);
+std::vector<Scenario> head_scenarios(int64_t factor = 1);
+std::vector<Scenario> all_scenarios(int64_t factor = 1);
 
 /// The table of tolerances, by method.
 double tolerance_of(const std::string& method);

@@ -1,0 +1,142 @@
+// Bits: the same for any number of threads, in any batch, and in the order that the contract states.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "lab.hpp"
+#include "scenarios.hpp"
+#include "support/catch.hpp"
+
+using namespace gristmill::runtime;
+using namespace gristmill::runtime::test;
+
+TEST_CASE("no result depends on the number of threads", "[runtime]") {
+  const std::string isa = available_isas().back();
+  const auto one = open_cpu_at(isa, 1), two = open_cpu_at(isa, 2), three = open_cpu_at(isa, 3);
+  for (const Scenario& scenario : all_scenarios(3)) {
+    const auto run = [&](Device& device) {
+      Lab lab(device);
+      return scenario.run(lab);
+    };
+    const Outputs expected = run(*one);
+    INFO(scenario.name);
+    CHECK((run(*two) == expected));
+    CHECK((run(*three) == expected));
+  }
+}
+
+namespace {
+
+/// An accumulating method: adds to `target`, whatever it holds.
+struct Accumulation {
+  std::string name;
+  int64_t rows, cols;
+  std::function<void(Lab&, View target)> run;
+};
+
+std::vector<Accumulation> accumulations() {
+  std::vector<Accumulation> all;
+  all.push_back({"matmul", 37, 45, [](Lab& lab, View target) {
+                   Matmul args;
+                   args.a = lab.real(1100, 37);
+                   args.b = lab.real(1100, 45);
+                   args.out = target;
+                   args.transpose_a = true;
+                   args.accumulate = true;
+                   lab.backend().matmul(args);
+                 }});
+  all.push_back(
+      {"sum_rows", 1, 45, [](Lab& lab, View target) { lab.backend().sum_rows(target, lab.real(300, 45)); }});
+  all.push_back({"embedding_backward", 7, 45, [](Lab& lab, View target) {
+                   lab.backend().embedding_backward(target, lab.real(300, 45), lab.random_ints(300, 7));
+                 }});
+  all.push_back({"rmsnorm_backward", 1, 45, [](Lab& lab, View target) {
+                   const View x = lab.real(300, 45), w = lab.real(1, 45), rstd = lab.real(300, 1);
+                   lab.backend().rmsnorm_backward(lab.real(300, 45), false, target, x, x, w, rstd);
+                 }});
+  all.push_back({"layernorm_backward", 1, 45, [](Lab& lab, View target) {
+                   const View x = lab.real(300, 45), w = lab.real(1, 45), moments = lab.real(300, 2);
+                   lab.backend().layernorm_backward(lab.real(300, 45), false, target, lab.real(1, 45), x, x,
+                                                    w, moments);
+                 }});
+  all.push_back(
+      {"head_backward", 9, 45, [](Lab& lab, View target) {
+         const View hidden = lab.real(900, 45), weight = lab.real(9, 45), ids = lab.random_ints(900, 9);
+         HeadGradients gradients;
+         gradients.log_prob = lab.real(900, 1);
+         lab.backend().head_backward(lab.real(900, 45), target, {}, hidden, weight, ids, gradients, 1);
+       }});
+  return all;
+}
+
+std::vector<float> accumulated(const Accumulation& method, Device& device, const std::vector<double>& start) {
+  Lab lab(device);
+  const View target = lab.values(method.rows, method.cols, start);
+  method.run(lab, target);
+  const auto sums = lab.read(target);
+  return {sums.begin(), sums.end()};
+}
+
+}  // namespace
+
+TEST_CASE("a gradient is finished before it is added, once", "[runtime]") {
+  for (const auto& isa : available_isas()) {
+    const auto device = open_cpu_at(isa, 2);
+    for (const Accumulation& method : accumulations()) {
+      const auto size = static_cast<size_t>(method.rows * method.cols);
+      const auto alone = accumulated(method, *device, std::vector<double>(size, 0.0));
+      const auto onto = accumulated(method, *device, std::vector<double>(size, 1000.1F));
+      std::vector<float> expected;
+      for (const float value : alone) expected.push_back(1000.1F + value);
+      INFO(method.name << " on " << isa);
+      CHECK((onto == expected));
+    }
+  }
+}
+
+TEST_CASE("a row of a product does not depend on the rows beside it", "[runtime]") {
+  for (const auto& isa : available_isas()) {
+    const auto device = open_cpu_at(isa, 2);
+    Lab lab(*device);
+    const View a = lab.real(150, 700), b = lab.real(90, 700), all = lab.real(150, 90);
+    Matmul args{all, a, false, b, true, false, {}, {}};
+    lab.backend().matmul(args);
+    const auto expected = lab.read(all);
+    for (const int64_t rows : {1, 5, 40}) {
+      const View some = lab.real(rows, 90);
+      args.out = some;
+      args.a = ConstView(a).row_range(100, rows);
+      lab.backend().matmul(args);
+      INFO(rows << " rows on " << isa);
+      CHECK((lab.read(some) ==
+             std::vector<double>(expected.begin() + 100 * 90, expected.begin() + (100 + rows) * 90)));
+    }
+  }
+}
+
+TEST_CASE("attention over a cache gives the bits of training's attention", "[runtime]") {
+  const AttentionShape shape{4, 2, 24, 0.2};
+  const int64_t rows = 200, width = 96, kv = 48;
+  for (const auto& isa : available_isas()) {
+    const auto device = open_cpu_at(isa, 2);
+    Lab lab(*device);
+    const View q = lab.real(rows, width), k = lab.real(rows, kv), v = lab.real(rows, kv),
+               out = lab.real(rows, width);
+    lab.backend().attention(out, lab.real(rows, 4), q, k, v, lab.ints({0, 200}), shape);
+    const auto expected = lab.read(out);
+    for (const int64_t first : {0, 1, 63, 64, 150, 199}) {
+      for (const int64_t count : {1, 3, 50}) {
+        if (first + count > rows) continue;
+        std::vector<int32_t> sequence(static_cast<size_t>(count), 0), length;
+        for (int64_t i = 0; i < count; ++i) length.push_back(static_cast<int32_t>(first + i + 1));
+        const View some = lab.real(count, width);
+        lab.backend().cached_attention(some, q.row_range(first, count), k, v, lab.ints(sequence),
+                                       lab.ints(length), rows, shape);
+        INFO(count << " rows from " << first << " on " << isa);
+        CHECK((lab.read(some) == std::vector<double>(expected.begin() + first * width,
+                                                     expected.begin() + (first + count) * width)));
+      }
+    }
+  }
+}
