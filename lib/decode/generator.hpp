@@ -23,19 +23,21 @@ struct GenerateOptions {
 enum class Finish { stop, length };
 
 struct Completion {
-  std::vector<uint32_t> ids;       ///< generated ids, the stop id included when Finish::stop
-  std::vector<double> log_probs;   ///< one an id, under the distribution at the sampling temperature, before filters
+  std::vector<uint32_t> ids;  ///< generated ids, the stop id included when Finish::stop
+  std::vector<double>
+      log_probs;  ///< one an id, under the distribution at the sampling temperature, before filters
   Finish finish = Finish::length;
 };
 
-/// One request. Random numbers come from (seed, request number `stream`, position), so that a completion does not depend on the batch.
+/// One request. Random numbers come from (seed, request number `stream`, position), so that a completion does
+/// not depend on the batch.
 struct Request {
   std::vector<uint32_t> prompt;
   uint64_t stream = 0;
 };
 
-/// Completes all requests; results in the order of the requests. A prompt longer than the model's context minus one is
-/// Error{input}. `on_token(request index, id)` is called as tokens come, for streaming.
+/// Completes all requests; results in the order of the requests. A prompt longer than the model's context
+/// minus one is Error{input}. `on_token(request index, id)` is called as tokens come, for streaming.
 std::vector<Completion> generate(model::Transformer& model, const std::vector<Request>& requests,
                                  const GenerateOptions& options,
                                  const std::function<void(size_t, uint32_t)>& on_token = {});

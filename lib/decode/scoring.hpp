@@ -1,6 +1,7 @@
 #pragma once
 
-// Log-probabilities of given tokens: what perplexity, multiple choice, judges and the reference of DPO and PPO need.
+// Log-probabilities of given tokens: what perplexity, multiple choice, judges and the reference of DPO and
+// PPO need.
 
 #include <cstdint>
 #include <vector>
@@ -15,9 +16,10 @@ struct ScoreRequest {
   size_t first_scored = 1;
 };
 
-/// Natural log-probabilities of ids[first_scored…], one vector a request. Requests are packed into batches of at most
-/// `batch_tokens` tokens; the result does not depend on the packing beyond rounding. Longer than the context is Error{input}.
-/// `logit_scale` = 1 / temperature.
+/// Natural log-probabilities of ids[first_scored…], one vector a request. Requests are packed into batches of
+/// at most `batch_tokens` tokens; the result does not depend on the packing beyond rounding. A sequence may
+/// have one id more than the context (its last id is only predicted); longer is Error{input}. `logit_scale` =
+/// 1 / temperature.
 std::vector<std::vector<double>> score(model::Transformer& model, const std::vector<ScoreRequest>& requests,
                                        int64_t batch_tokens = 4096, double logit_scale = 1);
 

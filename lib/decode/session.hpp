@@ -2,8 +2,10 @@
 
 // A model together with its tokenizer, as generation, evaluation and judging use them.
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "model/config.hpp"
 #include "model/transformer.hpp"
@@ -18,11 +20,16 @@ struct Session {
   std::unique_ptr<model::Transformer> model;
   std::unique_ptr<tokenizer::Tokenizer> tokenizer;  ///< null when opened without
 
+  /// Ids that end a text: the tokenizer's end of text and, where it has one, end of turn; without a tokenizer
+  /// what config.json calls eos_token_id (one or a list; none there = nothing stops a sequence but its
+  /// length).
+  std::vector<uint32_t> stop_ids;
+
   /// The tokenizer; Error{usage} that says what to do when the session has none.
   const tokenizer::Tokenizer& tokens() const;
 };
 
-enum class WithTokenizer { yes, no };
+enum class WithTokenizer { yes, if_present, no };
 
 /// Loads a model directory, or the last checkpoint of a run directory, and the tokenizer.json beside the
 /// weights (`tokenizer_file` unless empty). A tokenizer with more ids than the model's vocabulary is
