@@ -103,11 +103,10 @@ class Extraction {
       if (tree_[node].tag != Tag::text) read_attributes(node);
     }
     prune_hidden(body);
-    uint32_t root = prune_and_choose(body, true);
-    if (text_[root] < kMinShare * visible_ && text_[root] < kEnoughText) {
-      pruned_ = hidden_;
-      root = prune_and_choose(body, false);
-    }
+    // Gentler and gentler until something worth having is left.
+    uint32_t root = prune_and_choose(body, true, true);
+    if (!is_enough(root)) root = prune_and_choose(body, true, false);
+    if (!is_enough(root)) root = prune_and_choose(body, false, false);
     std::string text = write_text(tree_, root, pruned_);
     while (!text.empty() && text.back() == '\n') text.pop_back();
     return text;
@@ -139,20 +138,29 @@ class Extraction {
     measure();
   }
 
+  bool is_enough(uint32_t root) const {
+    return text_[root] >= kEnoughText || text_[root] >= kMinShare * visible_;
+  }
+
   /// One attempt; returns the root, measured.
-  uint32_t prune_and_choose(uint32_t body, bool by_class) {
+  uint32_t prune_and_choose(uint32_t body, bool by_class, bool by_links) {
+    pruned_ = hidden_;
+    measure();
     prune_boilerplate(body, by_class);
     measure();
     const uint32_t root = choose_root(body);
-    if (by_class) prune_links(root);
-    measure();
+    if (by_links) {
+      prune_links(root);
+      measure();
+    }
     return root;
   }
 
   void read_attributes(uint32_t node) {
     uint32_t signals = 0;
     for (const auto& [name, value] : tree_.attributes(node)) {
-      if (name == "class" || name == "id") {
+      // The ids of sections are made from their headings: "copyright" there is a subject.
+      if (name == "class" || (name == "id" && tree_[node].tag != Tag::section)) {
         if (value.size() < 4096) signals |= class_signals(value);
       } else if (name == "role") {
         if (is_boilerplate_role(value)) signals |= kBoilerplate;
@@ -190,7 +198,9 @@ class Extraction {
   void prune_boilerplate(uint32_t body, bool by_class) {
     const double limit = kWrapperShare * text_[body];
     for (uint32_t node = body + 1; node < tree_[body].end;) {
-      if (!pruned_[node] && is_boilerplate(node, by_class) && text_[node] <= limit) pruned_[node] = true;
+      if (!pruned_[node] && is_boilerplate(node, by_class) &&
+          (text_[node] <= limit || tree_[node].tag == Tag::nav || tree_[node].tag == Tag::footer))
+        pruned_[node] = true;
       node = pruned_[node] ? tree_[node].end : node + 1;
     }
   }

@@ -62,7 +62,8 @@ void tokenizer_seed(const std::string& folder) {
   int left = 3;
   const auto trained = tokenizer::train(
       [&]() -> std::optional<std::string> {
-        if (left-- == 0) return std::nullopt;
+        if (left == 0) return std::nullopt;
+        --left;
         return "the mill grinds the grist and the miller grinds the mill";
       },
       options);

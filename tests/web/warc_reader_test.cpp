@@ -142,7 +142,7 @@ TEST_CASE("good records before a truncation are handed out, then one error says 
   const std::string first = deflate_text(warc_record("response", "http://a/", http_response("<p>one")));
   const std::string whole =
       first + deflate_text(warc_record("response", "http://b/", http_response("<p>two")));
-  for (size_t cut = 1; cut < whole.size(); ++cut) {
+  for (size_t cut = 1; cut<whole.size(); cut += cut + 20> first.size() && cut < first.size() + 20 ? 1 : 5) {
     CAPTURE(cut);
     const auto read = read_all(scratch.write("cut.warc.gz", whole.substr(0, cut)));
     CHECK(read.records.size() == (cut >= first.size() ? 1u : 0u));
@@ -159,7 +159,7 @@ TEST_CASE("a plain file that is cut off is an error unless a record ends there",
   const Scratch scratch;
   const std::string first = warc_record("response", "http://a/", "one");
   const std::string whole = first + warc_record("response", "http://b/", "two");
-  for (size_t cut = 1; cut < whole.size(); ++cut) {
+  for (size_t cut = 1; cut<whole.size(); cut += cut> 100 && cut + 20 < first.size() ? 7 : 1) {
     CAPTURE(cut);
     const auto read = read_all(scratch.write("cut.warc", whole.substr(0, cut)));
     const bool between = cut + 4 >= first.size() && cut <= first.size();
@@ -183,7 +183,7 @@ TEST_CASE("no mutation of a WARC file makes the reader crash or loop", "[web]") 
   const Scratch scratch;
   const std::string seed = two_records() + warc_record("conversion", "http://c/", "text", "text/plain");
   Rng random(7, stream_of(RandomStream::test));
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 150; ++round) {
     std::string text = seed;
     for (int edit = 0; edit < 4; ++edit) {
       const size_t at = static_cast<size_t>(random.below(text.size()));
