@@ -28,7 +28,7 @@ inline constexpr size_t kFrameHead = 8;     ///< magic and size of a skippable f
 inline constexpr size_t kOwnOverhead = 32;  ///< of an own frame: head, tag, version, kind, checksum
 inline constexpr uint64_t kMaxHeaderBytes = uint64_t{16} << 20;
 inline constexpr uint64_t kMaxIndexBytes = uint64_t{16} << 20;  ///< of one frame; a long index takes several
-inline constexpr uint64_t kMaxTrailerBytes = uint64_t{256} << 20;
+inline constexpr uint64_t kMaxTrailerBytes = uint64_t{64} << 20;
 
 enum class FrameKind : uint32_t { header = 1, index = 2, trailer = 3 };
 

@@ -1,5 +1,7 @@
 #include "shard/token_loader.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "base/str.hpp"
 
@@ -57,32 +59,41 @@ void TokenLoader::start(const std::optional<Header>& header, const std::string& 
   set_.info = info;
   width_ = width_of(info);
   any_ = started_ = true;
-  held_ = 0;
+  held_.clear();
   first_ = set_.ids.size();
 }
 
-void TokenLoader::append_id(const std::string& name) {
-  uint32_t id = 0;
-  for (size_t i = 0; i < width_; ++i) id |= uint32_t{rest_[i]} << (8 * i);
-  if (id >= set_.info.vocab_size) {
-    fail(Kind::input, name, ": id ", id, " is outside the vocabulary of ", set_.info.vocab_size, " entries");
+void TokenLoader::append_ids(std::string_view bytes, const std::string& name) {
+  for (size_t at = 0; at < bytes.size(); at += width_) {
+    uint32_t id = 0;
+    for (size_t i = 0; i < width_; ++i) id |= uint32_t{static_cast<unsigned char>(bytes[at + i])} << (8 * i);
+    if (id >= set_.info.vocab_size) {
+      fail(Kind::input, name, ": id ", id, " is outside the vocabulary of ", set_.info.vocab_size,
+           " entries");
+    }
+    set_.ids.push_back(id);
   }
-  set_.ids.push_back(id);
-  held_ = 0;
 }
 
 void TokenLoader::append(const std::optional<Header>& header, std::string_view chunk,
                          const std::string& name) {
   if (!started_) start(header, name);
-  for (const char c : chunk) {
-    rest_[held_++] = static_cast<unsigned char>(c);
-    if (held_ == width_) append_id(name);
+  if (!held_.empty()) {  // an id that the last piece cut
+    const size_t missing = std::min(width_ - held_.size(), chunk.size());
+    held_ += chunk.substr(0, missing);
+    chunk.remove_prefix(missing);
+    if (held_.size() < width_) return;
+    append_ids(held_, name);
+    held_.clear();
   }
+  const size_t whole = chunk.size() / width_ * width_;
+  append_ids(chunk.substr(0, whole), name);
+  held_ = chunk.substr(whole);
 }
 
 void TokenLoader::finish(const Segment& segment, const std::string& name) {
   if (!started_) start(segment.header, name);
-  if (held_ != 0) fail(Kind::input, name, ": damaged: the last id is cut");
+  if (!held_.empty()) fail(Kind::input, name, ": damaged: the last id is cut");
   uint64_t documents = 0, position = first_;
   for (size_t at = 0; at < segment.index.size(); ++documents) {
     const uint64_t step = take_varint(segment.index, at, name);

@@ -2,7 +2,6 @@
 
 // Ids and document starts from the decoded pieces of token shards. Private to lib/shard.
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,13 +29,13 @@ class TokenLoader {
 
  private:
   void start(const std::optional<Header>& header, const std::string& name);
-  void append_id(const std::string& name);
+  void append_ids(std::string_view bytes, const std::string& name);
 
   std::string expected_;
   TokenSet& set_;
   bool any_ = false, started_ = false;
-  size_t width_ = 2, held_ = 0, first_ = 0;
-  std::array<unsigned char, 4> rest_{};
+  size_t width_ = 2, first_ = 0;
+  std::string held_;  ///< the bytes of an id that the end of a piece has cut
 };
 
 }  // namespace gristmill::shard

@@ -20,7 +20,7 @@ namespace {
 /// write.
 constexpr size_t kMostFrameBytes = size_t{16} << 20;
 /// A provenance chain beyond these is named by its hash alone: readers bound the trailer and its depth.
-constexpr size_t kMostProvenanceBytes = size_t{64} << 20;
+constexpr size_t kMostProvenanceBytes = size_t{48} << 20;
 constexpr int kMostProvenanceDepth = 100;
 
 int depth_of(const Json& json) {

@@ -27,9 +27,9 @@ std::string preference_error(const std::string& line) {
 }  // namespace
 
 TEST_CASE("a document comes back with its unknown keys in their order", "[shard]") {
-  const std::string line =
-      R"({"id":"a","text":"t\n\u00e9","url":"u","source":"s","created":"c","lang":"en","metadata":{"k":[1,2]},)"
-      R"("zeta":1,"alpha":{"x":null},"score":0.25})";
+  const std::string line = R"({"id":"a","text":"t\n\u00e9","url":"u","source":"s","created":"c","lang":"en",)"
+                           R"("metadata":{"k":[1,2]},)"
+                           R"("zeta":1,"alpha":{"x":null},"score":0.25})";
   const auto document = Document::parse(line, "f");
   CHECK(document.text == "t\n\xC3\xA9");
   CHECK(document.lang == "en");
@@ -62,7 +62,8 @@ TEST_CASE("a record that is no document is an error that says where", "[shard]")
 
 TEST_CASE("a conversation comes back as it was written", "[shard]") {
   const std::string line =
-      R"({"id":"a","messages":[{"role":"system","content":"s"},{"role":"user","content":"q"},{"role":"assistant","content":"r"}],"score":2})";
+      R"({"id":"a","messages":[{"role":"system","content":"s"},{"role":"user","content":"q"},)"
+      R"({"role":"assistant","content":"r"}],"score":2})";
   const auto conversation = Conversation::parse(line, "f");
   CHECK(conversation.messages == Messages{{"system", "s"}, {"user", "q"}, {"assistant", "r"}});
   CHECK(conversation.to_line() == line);
@@ -75,16 +76,12 @@ TEST_CASE("ShareGPT, Alpaca, prompt and completion, and HH transcripts become co
   CHECK(parse(R"({"instruction":"q","input":"","output":"r"})") == expected);
   CHECK(parse(R"({"instruction":"q","output":"r"})") == expected);
   CHECK(parse(R"({"prompt":"q","completion":"r"})") == expected);
-  CHECK(
-      parse(
-          R"({"prompt":[{"role":"user","content":"q"}],"completion":[{"role":"assistant","content":"r"}]})") ==
-      expected);
+  CHECK(parse(R"({"prompt":[{"role":"user","content":"q"}],"completion":[{"role":"assistant",)"
+              R"("content":"r"}]})") == expected);
   CHECK(parse(R"({"text":"\n\nHuman: q\n\nAssistant: r"})") == expected);
   CHECK(parse(R"({"prompt":"\n\nHuman: q\n\nAssistant:","completion":"r"})") == expected);
-  CHECK(
-      parse(
-          R"({"messages":[{"role":"user","content":[{"type":"text","text":"q"}]},{"role":"assistant","content":"r"}]})") ==
-      expected);
+  CHECK(parse(R"({"messages":[{"role":"user","content":[{"type":"text","text":"q"}]},)"
+              R"({"role":"assistant","content":"r"}]})") == expected);
   CHECK(parse(R"({"prompt":"q"})") == Messages{{"user", "q"}});
   CHECK(parse(R"({"instruction":"q","input":"more","output":"r","system":"s"})") ==
         Messages{{"system", "s"}, {"user", "q\n\nmore"}, {"assistant", "r"}});
@@ -94,10 +91,10 @@ TEST_CASE("ShareGPT, Alpaca, prompt and completion, and HH transcripts become co
 }
 
 TEST_CASE("a converted conversation keeps the keys it was not made of", "[shard]") {
-  CHECK(
-      Conversation::parse(R"({"id":3,"z":1,"instruction":"q","input":"","output":"r","a":2})", "f")
-          .to_line() ==
-      R"({"id":"3","messages":[{"role":"user","content":"q"},{"role":"assistant","content":"r"}],"z":1,"a":2})");
+  CHECK(Conversation::parse(R"({"id":3,"z":1,"instruction":"q","input":"","output":"r","a":2})", "f")
+            .to_line() ==
+        R"({"id":"3","messages":[{"role":"user","content":"q"},{"role":"assistant","content":"r"}],)"
+        R"("z":1,"a":2})");
   CHECK(Conversation::parse(R"({"prompt":"q","completion":"r","label":true})", "f")
             .extra.at("label")
             .as_bool());
@@ -130,11 +127,14 @@ TEST_CASE("every spelling of a preference gives the same prompt and answers", "[
       const char* line : {
           R"({"prompt":"q","chosen":"c","rejected":"r"})",
           R"({"prompt":[{"role":"user","content":"q"}],"chosen":"c","rejected":"r"})",
-          R"({"prompt":"q","chosen":[{"role":"user","content":"q"},{"role":"assistant","content":"c"}],"rejected":[{"role":"user","content":"q"},{"role":"assistant","content":"r"}]})",
-          R"({"chosen":[{"role":"user","content":"q"},{"role":"assistant","content":"c"}],"rejected":[{"role":"user","content":"q"},{"role":"assistant","content":"r"}]})",
+          R"({"prompt":"q","chosen":[{"role":"user","content":"q"},{"role":"assistant",)"
+          R"("content":"c"}],"rejected":[{"role":"user","content":"q"},{"role":"assistant","content":"r"}]})",
+          R"({"chosen":[{"role":"user","content":"q"},{"role":"assistant","content":"c"}],)"
+          R"("rejected":[{"role":"user","content":"q"},{"role":"assistant","content":"r"}]})",
           R"({"chosen":"\n\nHuman: q\n\nAssistant: c","rejected":"\n\nHuman: q\n\nAssistant: r"})",
           R"({"prompt":"\n\nHuman: q\n\nAssistant:","chosen":" c","rejected":" r"})",
-          R"({"prompt":"\n\nHuman: q\n\nAssistant:","chosen":"\n\nHuman: q\n\nAssistant: c","rejected":"\n\nHuman: q\n\nAssistant: r"})",
+          R"({"prompt":"\n\nHuman: q\n\nAssistant:","chosen":"\n\nHuman: q\n\nAssistant: c",)"
+          R"("rejected":"\n\nHuman: q\n\nAssistant: r"})",
       }) {
     INFO(line);
     const auto preference = Preference::parse(line, "f");
@@ -165,10 +165,10 @@ TEST_CASE("a preference that compares nothing, or answers to different prompts, 
       preference_error(
           R"({"chosen":"\n\nHuman: q\n\nAssistant: c","rejected":"\n\nHuman: other\n\nAssistant: r"})"),
       "prompt"));
-  CHECK(contains(
-      preference_error(
-          R"({"chosen":"\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: d","rejected":"\n\nHuman: a\n\nAssistant: b\n\nHuman: x\n\nAssistant: d"})"),
-      "different prompts"));
+  CHECK(
+      contains(preference_error(R"({"chosen":"\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: d",)"
+                                R"("rejected":"\n\nHuman: a\n\nAssistant: b\n\nHuman: x\n\nAssistant: d"})"),
+               "different prompts"));
 }
 
 TEST_CASE("messages turn to JSON and back", "[shard]") {
