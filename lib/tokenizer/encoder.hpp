@@ -31,18 +31,24 @@ class Encoder {
  private:
   static constexpr size_t kMaxKeyBytes = 15;
   static constexpr size_t kMaxCachedIds = 3;
+  struct Key {  // a piece's bytes, zero-filled, and its length in the last byte: no piece has the length 0
+    uint64_t low = 0, high = 0;
+    friend bool operator==(const Key&, const Key&) = default;
+  };
   struct Slot {
-    uint64_t key[2] = {
-        0, 0};  // the piece's bytes, zero-filled, its length in the last byte; no piece has the length 0
+    Key key;
     uint32_t ids[kMaxCachedIds] = {0, 0, 0};
     uint32_t count = 0;
   };
+  static Key key_of(std::string_view text, size_t begin, size_t length);
   void encode_piece(std::string_view piece, std::vector<uint32_t>& ids);
-  void encode_cached(std::string_view text, size_t begin, size_t length, std::vector<uint32_t>& ids);
+  /// The slot with a short piece's ids; null if they are too many for one and stand in spilled_.
+  const Slot* look_up(std::string_view text, size_t begin, size_t length);
 
   const EncodingTables& tables_;
   PieceMerger merger_;
   std::vector<Slot> cache_;
+  std::vector<uint32_t> spilled_;  // of the piece looked up last
 };
 
 }  // namespace gristmill::tokenizer

@@ -92,10 +92,12 @@ void Tokenizer::encode(std::string_view text, std::vector<uint32_t>& ids) const 
 }
 
 std::string Tokenizer::decode(std::span<const uint32_t> ids, bool skip_special) const {
+  const std::vector<std::string>& tokens = state_->vocabulary.tokens;
   std::string text;
+  text.reserve(ids.size() * 4);  // what a token of English comes to
   for (const uint32_t id : ids) {
-    const std::string_view bytes = token_bytes(id);
-    if (!skip_special || !state_->special[id]) text += bytes;
+    if (id >= tokens.size()) token_bytes(id);  // throws
+    if (!skip_special || !state_->special[id]) text += tokens[id];
   }
   return text;
 }
