@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
   tool.example("crawl-extract --html site/ | shard-cat");
   return tool.run(argc, argv, [&] {
     options.threads = tool.common().threads;
+    options.check();
     shard::Header header;
     header.tool = "crawl-extract";
     header.options = options.to_json();

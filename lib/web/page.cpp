@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/error.hpp"
 #include "base/hash.hpp"
 #include "base/str.hpp"
 #include "web/charset.hpp"
@@ -118,6 +119,12 @@ PageResult process_response(PageResult&& result, const WarcRecord& record, const
 }
 
 }  // namespace
+
+void CrawlOptions::check() const {
+  if (!(min_language_share >= 0 && min_language_share <= 1)) {
+    fail(Kind::usage, "--lang-share ", min_language_share, " is no part of a text: give a number from 0 to 1");
+  }
+}
 
 Json CrawlOptions::to_json() const {
   Json json = Json::object();

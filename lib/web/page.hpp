@@ -26,6 +26,8 @@ struct CrawlOptions {
   uint64_t max_page_bytes = uint64_t{16} << 20;
   int threads = 1;
 
+  /// Throws Error{usage} for values that make no sense.
+  void check() const;
   /// What affects the output, for the shard's header.
   Json to_json() const;
 };

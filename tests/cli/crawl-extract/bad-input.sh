@@ -11,7 +11,8 @@ refuse() {  # WANTED-CODE PATTERN COMMAND…
 }
 head -c -30 "$warc" >cut.warc.gz
 refuse 1 'damaged gzip member in cut.warc.gz' crawl-extract -q cut.warc.gz
-zcat "$warc" | head -c 1500 >cut.warc
+zcat "$warc" >whole.warc
+head -c 1500 whole.warc >cut.warc
 refuse 1 'cut.warc ends inside the record' crawl-extract -q cut.warc
 : >empty
 refuse 1 'empty is empty' crawl-extract -q empty
