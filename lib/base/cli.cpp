@@ -1,6 +1,5 @@
 #include "base/cli.hpp"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -29,12 +28,6 @@ namespace gristmill::cli {
 namespace {
 
 constexpr int kFailed = 1, kUsage = 2, kRequeue = 75;
-
-uint64_t peak_bytes() {
-  struct rusage usage {};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
-}
 
 std::string version_text(const std::string& name) {
   return str(name, " (gristmill) ", GRISTMILL_VERSION, "\ncompiler ", GRISTMILL_COMPILER, ", backends: cpu");
@@ -394,9 +387,9 @@ int Tool::run(int argc, char** argv, const std::function<void()>& body) {
 void Tool::report(const Stats& stats) const {
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - state_->start).count();
-  log::info(summary(stats, seconds, peak_bytes()));
+  log::info(summary(stats, seconds, peak_memory()));
   const auto& file = state_->shared->stats_file;
-  if (!file.empty()) write_file(file, to_json(stats, seconds, peak_bytes()).dump(2) + "\n");
+  if (!file.empty()) write_file(file, to_json(stats, seconds, peak_memory()).dump(2) + "\n");
 }
 
 }  // namespace gristmill::cli

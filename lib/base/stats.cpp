@@ -1,5 +1,7 @@
 #include "base/stats.hpp"
 
+#include <sys/resource.h>
+
 #include "base/str.hpp"
 
 namespace gristmill {
@@ -28,6 +30,12 @@ std::string summary(const Stats& stats, double seconds, uint64_t peak_bytes) {
   return str(stats.records_in, " records in, ", stats.records_out, " out, ", stats.records_dropped(),
              " dropped", reasons, "; ", format_bytes(stats.bytes_in), " in, ", format_bytes(stats.bytes_out),
              " out; ", format_fixed(seconds, 1), " s, ", format_bytes(peak_bytes), " peak");
+}
+
+uint64_t peak_memory() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
 }
 
 }  // namespace gristmill

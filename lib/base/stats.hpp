@@ -32,4 +32,7 @@ Json to_json(const Stats& stats, double seconds, uint64_t peak_bytes);
 /// The same as one line for people.
 std::string summary(const Stats& stats, double seconds, uint64_t peak_bytes);
 
+/// Peak resident memory of this process so far, in bytes.
+uint64_t peak_memory();
+
 }  // namespace gristmill

@@ -203,8 +203,8 @@ class Reader {
 
   void escape(std::string& out) {
     static constexpr std::string_view kNames = "btnfr\"\\", kCharacters = "\b\t\n\f\r\"\\";
-    const char name = peek();
-    ++at_;
+    if (at_ >= text_.size()) wrong("a string ends inside an escape");
+    const char name = text_[at_++];
     if (const auto found = kNames.find(name); found != std::string_view::npos) {
       out += kCharacters[found];
       return;
