@@ -148,10 +148,12 @@ class Loop {
     const bool due =
         line.step == total_ || (options_.validate_every > 0 && line.step % options_.validate_every == 0);
     if (!due) return;
+    std::string text;
     for (const auto& [name, value] : objective_.validate()) {
       line.values[name] = value;
-      log::info("step ", line.step, "/", total_, ": ", name, " ", value);
+      text += str("  ", name, " ", format_fixed(value, 4));
     }
+    if (!text.empty()) log::info("step ", line.step, "/", total_, text);
   }
 
   void show(const MetricsLine& line) const {

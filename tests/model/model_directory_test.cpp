@@ -13,9 +13,9 @@
 #include "base/json.hpp"
 #include "model/model_fixtures.hpp"
 #include "model/safetensors.hpp"
-#include "model/temporary_folder.hpp"
 #include "support/catch.hpp"
 #include "support/data.hpp"
+#include "support/scratch.hpp"
 
 using namespace gristmill;
 namespace fs = std::filesystem;
@@ -29,8 +29,8 @@ class EditableModel {
       : device_(runtime::open_reference_device(runtime::DType::f32)) {
     model::Transformer model(*device_, config);
     test::randomize(model, 21);
-    model::save_model(model, folder_.string());
-    const model::SafetensorsReader reader((folder_ / "model.safetensors").string());
+    model::save_model(model, folder_.path().string());
+    const model::SafetensorsReader reader(folder_.file("model.safetensors"));
     for (const auto& [name, info] : reader.tensors()) tensors_[name] = {info.shape, reader.read_float(name)};
   }
   struct Tensor {
@@ -38,9 +38,9 @@ class EditableModel {
     std::vector<float> values;
   };
   std::map<std::string, Tensor>& tensors() { return tensors_; }
-  const test::TemporaryFolder& folder() const { return folder_; }
+  const test::ScratchFolder& folder() const { return folder_; }
   void write() const {
-    write_as((folder_ / "model.safetensors").string(), [](const std::string&) { return true; });
+    write_as(folder_.file("model.safetensors"), [](const std::string&) { return true; });
   }
   template <class Wanted>
   void write_as(const std::string& path, Wanted&& wanted) const {
@@ -51,7 +51,7 @@ class EditableModel {
     writer.write(path);
   }
   std::vector<double> hidden(model::Head head = model::Head::language) {
-    const auto model = model::load_model(*device_, folder_.string(), head);
+    const auto model = model::load_model(*device_, folder_.path().string(), head);
     model::Batch batch;
     batch.add(test::random_ids(9, model->config().vocab_size, 1));
     return runtime::read_real(*device_, model->forward(batch, false));
@@ -59,7 +59,7 @@ class EditableModel {
 
  private:
   std::unique_ptr<runtime::Device> device_;
-  test::TemporaryFolder folder_;
+  test::ScratchFolder folder_;
   std::map<std::string, Tensor> tensors_;
 };
 
@@ -157,17 +157,17 @@ TEST_CASE("names without the body's prefix, stored masks and a stored tied head 
 TEST_CASE("weights in several files are found by the index", "[model]") {
   EditableModel files(test::small_llama(true));
   const auto expected = files.hidden();
-  fs::remove(files.folder() / "model.safetensors");
+  fs::remove(files.folder().path() / "model.safetensors");
   Json index = Json::object();
   for (const auto& [name, tensor] : files.tensors()) {
     index["weight_map"][name] =
         name.find("layers.0") == std::string::npos ? "b.safetensors" : "a.safetensors";
   }
   const auto is_first = [](const std::string& name) { return name.find("layers.0") != std::string::npos; };
-  files.write_as((files.folder() / "a.safetensors").string(), is_first);
-  files.write_as((files.folder() / "b.safetensors").string(),
+  files.write_as((files.folder().path() / "a.safetensors").string(), is_first);
+  files.write_as((files.folder().path() / "b.safetensors").string(),
                  [&](const auto& name) { return !is_first(name); });
-  const std::string path = (files.folder() / "model.safetensors.index.json").string();
+  const std::string path = (files.folder().path() / "model.safetensors.index.json").string();
   write_file(path, index.dump());
   CHECK(files.hidden() == expected);
   index["weight_map"]["model.norm.weight"] = "../b.safetensors";
@@ -185,30 +185,32 @@ TEST_CASE("a language model becomes a reward model with the same body and a fres
   const auto expected = files.hidden();
   CHECK(files.hidden(model::Head::scalar) == expected);
   const auto device = runtime::open_reference_device(runtime::DType::f32);
-  const auto reward = model::load_model(*device, files.folder().string(), model::Head::scalar, 5);
+  const auto reward = model::load_model(*device, files.folder().path().string(), model::Head::scalar, 5);
   const auto score = runtime::read_real(*device, reward->parameters().view("score.weight"));
   double square = 0;
   for (const double value : score) square += value * value;
   CHECK(square > 0.2);
   CHECK(square < 5);  // 24 draws of N(0, 1/25)
-  const test::TemporaryFolder folder;
-  model::save_model(*reward, folder.string());
-  const auto again = model::load_model(*device, folder.string(), model::Head::scalar);
+  const test::ScratchFolder folder;
+  model::save_model(*reward, folder.path().string());
+  const auto again = model::load_model(*device, folder.path().string(), model::Head::scalar);
   CHECK(runtime::read_real(*device, again->parameters().all()) ==
         runtime::read_real(*device, reward->parameters().all()));
-  CHECK_THROWS_WITH(model::load_model(*device, folder.string()), test::contains("reward model"));
+  CHECK_THROWS_WITH(model::load_model(*device, folder.path().string()), test::contains("reward model"));
 }
 
 TEST_CASE("a run directory serves as its last complete checkpoint", "[model]") {
-  const test::TemporaryFolder folder;
-  CHECK_THROWS_WITH(model::resolve_model_directory(folder.string()), test::contains("checkpoints/step-N"));
+  const test::ScratchFolder folder;
+  CHECK_THROWS_WITH(model::resolve_model_directory(folder.path().string()),
+                    test::contains("checkpoints/step-N"));
   for (const char* step : {"step-9", "step-10", "step-99", ".saving-100"}) {
-    fs::create_directories(folder / "checkpoints" / step);
+    fs::create_directories(folder.path() / "checkpoints" / step);
   }
   for (const char* step : {"step-9", "step-10", ".saving-100"}) {
-    write_file((folder / "checkpoints" / step / "config.json").string(), "{}");
+    write_file((folder.path() / "checkpoints" / step / "config.json").string(), "{}");
   }
-  CHECK(model::resolve_model_directory(folder.string()) == (folder / "checkpoints" / "step-10").string());
+  CHECK(model::resolve_model_directory(folder.path().string()) ==
+        (folder.path() / "checkpoints" / "step-10").string());
 }
 
 TEST_CASE("initial weights follow the table and depend on the seed alone", "[model]") {

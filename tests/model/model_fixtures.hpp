@@ -85,8 +85,8 @@ inline double cross_entropy(model::Transformer& model, const model::Batch& batch
   return sum / static_cast<double>(rows);
 }
 
-/// The largest difference of two tensors relative to the largest element of the second: what rounding can be held to.
-/// tensor.
+/// The largest difference of two tensors relative to the largest element of the second: what rounding can be
+/// held to.
 inline double relative_difference(const std::vector<double>& a, const std::vector<double>& b) {
   double worst = a.size() == b.size() ? 0 : INFINITY, largest = 1e-30;
   for (const double value : b) largest = std::max(largest, std::abs(value));

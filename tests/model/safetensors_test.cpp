@@ -10,8 +10,8 @@
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "base/rng.hpp"
-#include "model/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/scratch.hpp"
 
 using namespace gristmill;
 using model::SafetensorsReader;
@@ -27,8 +27,8 @@ std::string file_of(const std::string& header, const std::string& data) {
 }
 
 void check_refused(const std::string& content, const std::string& message) {
-  const test::TemporaryFolder folder;
-  const std::string path = (folder / "a.safetensors").string();
+  const test::ScratchFolder folder;
+  const std::string path = folder.file("a.safetensors");
   write_file(path, content);
   INFO(quoted(content));
   CHECK_THROWS_WITH(SafetensorsReader(path), test::contains(message));
@@ -37,8 +37,8 @@ void check_refused(const std::string& content, const std::string& message) {
 }  // namespace
 
 TEST_CASE("tensors come back as they were written", "[model]") {
-  const test::TemporaryFolder folder;
-  const std::string path = (folder / "a.safetensors").string();
+  const test::ScratchFolder folder;
+  const std::string path = folder.file("a.safetensors");
   const std::vector<float> real = {1.5F, -2, 1e-40F, 3e38F, 0, 7};
   const std::vector<double> wide = {0.1, -1e300};
   const std::vector<int64_t> whole = {-1, int64_t{1} << 40};
@@ -63,8 +63,8 @@ TEST_CASE("tensors come back as they were written", "[model]") {
 }
 
 TEST_CASE("half and brain floats are widened exactly", "[model]") {
-  const test::TemporaryFolder folder;
-  const std::string path = (folder / "a.safetensors").string();
+  const test::ScratchFolder folder;
+  const std::string path = folder.file("a.safetensors");
   // 1, -2, the smallest subnormal, the largest finite number, infinity, -0.
   const std::vector<uint16_t> half = {0x3C00, 0xC000, 0x0001, 0x7BFF, 0x7C00, 0x8000};
   const std::vector<uint16_t> brain = {0x3F80, 0xC000, 0x0001, 0x7F7F, 0x7F80, 0x8000};
@@ -108,9 +108,8 @@ TEST_CASE("a damaged safetensors file is refused before anything is allocated", 
 }
 
 TEST_CASE("a file with any byte of its header changed is read or refused, never more", "[model]") {
-  const test::TemporaryFolder folder;
-  const std::string good_path = (folder / "good.safetensors").string(),
-                    path = (folder / "bad.safetensors").string();
+  const test::ScratchFolder folder;
+  const std::string good_path = folder.file("good.safetensors"), path = folder.file("bad.safetensors");
   SafetensorsWriter writer;
   writer.add("first", {2, 2}, std::vector<float>{1, 2, 3, 4});
   writer.add("second", {3}, std::vector<double>{1, 2, 3});
