@@ -21,7 +21,8 @@ class ByteSource {
   /// only after every byte before it was handed out.
   size_t read(char* out, size_t size);
 
-  /// True if the bytes handed out so far end with a whole, checked member (or frame); always true of a plain file.
+  /// True if the bytes handed out so far end with a whole, checked member (or frame); always true of a plain
+  /// file.
   bool at_member_end() const;
   const std::string& name() const;
   uint64_t stored_bytes() const;   ///< read from the file so far

@@ -2,8 +2,9 @@
 
 // The main text of a page: choose the element that holds it, prune what is not text, write the rest as lines.
 //
-// The rules are those that the comparisons of extractors found to matter most (trafilatura, resiliparse,
-// readability; see docs/ARCHITECTURE.md), reduced to a few passes over arrays, each linear in the page.
+// The rules are those that comparisons of extractors found to matter most (trafilatura's choice of a root by
+// attributes, resiliparse's pruning by class words, link density as in readability), reduced to a few passes
+// over arrays, each linear in the page. Where they leave too little, gentler ones are tried.
 
 #include <string>
 

@@ -1,6 +1,7 @@
 #include "web/html_tag.hpp"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 namespace gristmill::web {
@@ -27,6 +28,24 @@ constexpr std::string_view kNames[] = {
 constexpr auto kFirst = static_cast<uint8_t>(Tag::a);
 static_assert(static_cast<uint8_t>(Tag::wbr) - kFirst + 1 == std::size(kNames));
 
+constexpr std::array<bool, 256> block_table() {
+  std::array<bool, 256> table{};
+  // clang-format off
+  for (const Tag tag : {
+      Tag::address, Tag::article, Tag::aside, Tag::blockquote, Tag::body, Tag::caption, Tag::center,
+      Tag::dd, Tag::details, Tag::dialog, Tag::dir, Tag::div, Tag::dl, Tag::dt, Tag::fieldset,
+      Tag::figcaption, Tag::figure, Tag::footer, Tag::form, Tag::frameset, Tag::h1, Tag::h2,
+      Tag::h3, Tag::h4, Tag::h5, Tag::h6, Tag::header, Tag::hgroup, Tag::hr, Tag::html, Tag::legend,
+      Tag::li, Tag::main, Tag::menu, Tag::nav, Tag::noscript, Tag::ol, Tag::option, Tag::p,
+      Tag::pre, Tag::section, Tag::summary, Tag::table, Tag::tbody, Tag::tfoot, Tag::thead, Tag::tr,
+      Tag::ul}) {
+    table[static_cast<uint8_t>(tag)] = true;
+  }
+  // clang-format on
+  return table;
+}
+constexpr auto kBlocks = block_table();
+
 }  // namespace
 
 Tag tag_of_name(std::string_view name) {
@@ -35,60 +54,6 @@ Tag tag_of_name(std::string_view name) {
   return static_cast<Tag>(kFirst + (found - std::begin(kNames)));
 }
 
-bool is_block(Tag tag) {
-  switch (tag) {
-    case Tag::address:
-    case Tag::article:
-    case Tag::aside:
-    case Tag::blockquote:
-    case Tag::body:
-    case Tag::caption:
-    case Tag::center:
-    case Tag::dd:
-    case Tag::details:
-    case Tag::dialog:
-    case Tag::dir:
-    case Tag::div:
-    case Tag::dl:
-    case Tag::dt:
-    case Tag::fieldset:
-    case Tag::figcaption:
-    case Tag::figure:
-    case Tag::footer:
-    case Tag::form:
-    case Tag::frameset:
-    case Tag::h1:
-    case Tag::h2:
-    case Tag::h3:
-    case Tag::h4:
-    case Tag::h5:
-    case Tag::h6:
-    case Tag::header:
-    case Tag::hgroup:
-    case Tag::hr:
-    case Tag::html:
-    case Tag::legend:
-    case Tag::li:
-    case Tag::main:
-    case Tag::menu:
-    case Tag::nav:
-    case Tag::noscript:
-    case Tag::ol:
-    case Tag::option:
-    case Tag::p:
-    case Tag::pre:
-    case Tag::section:
-    case Tag::summary:
-    case Tag::table:
-    case Tag::tbody:
-    case Tag::tfoot:
-    case Tag::thead:
-    case Tag::tr:
-    case Tag::ul:
-      return true;
-    default:
-      return false;
-  }
-}
+bool is_block(Tag tag) { return kBlocks[static_cast<uint8_t>(tag)]; }
 
 }  // namespace gristmill::web

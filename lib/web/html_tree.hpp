@@ -3,8 +3,7 @@
 // The tree of an HTML page as two flat arrays. Nodes stand in document order, so that a subtree is a range of
 // indices: a top-down pass is a loop forwards, a bottom-up pass a loop backwards, and nothing recurses.
 //
-//   for (uint32_t child = node + 1; child < tree[node].end; child = tree[child].end) …   // the children of
-//   node
+// The children of a node: for (child = node + 1; child < tree[node].end; child = tree[child].end) …
 
 #include <cstdint>
 #include <memory>

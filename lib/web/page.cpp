@@ -122,7 +122,8 @@ PageResult process_response(PageResult&& result, const WarcRecord& record, const
 
 void CrawlOptions::check() const {
   if (!(min_language_share >= 0 && min_language_share <= 1)) {
-    fail(Kind::usage, "--lang-share ", min_language_share, " is no part of a text: give a number from 0 to 1");
+    fail(Kind::usage, "--lang-share ", min_language_share,
+         " is no part of a text: give a number from 0 to 1");
   }
 }
 

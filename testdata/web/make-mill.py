@@ -23,13 +23,13 @@ def page(title, main, encoding="utf-8"):
 
 
 HTML = "Content-Type: text/html\r\n"
-bread = page("Baking bread", "<p>Mix flour, water and salt, and let the dough rest for an hour before you knead it "
-             "again.</p><ul><li>500 g flour</li><li>300 g water</li></ul><div class='share-buttons'>Share this "
-             "recipe</div>")
-muehle = page("Die alte Mühle", "<p>Die Mühle am Bach wurde vor zweihundert Jahren gebaut, und noch heute mahlt der "
-              "Müller dort das Korn der Bauern aus dem Dorf.</p>", "iso-8859-1")
-river = page("The river", "<p>The river turns the wheel of the mill all year, except in the dry weeks of summer when "
-             "the water is low.</p><table><tr><th>month<th>level</tr><tr><td>May<td>high</tr></table>")
+bread = page("Baking bread", "<p>Mix flour, water and salt, and let the dough rest for an hour before you "
+             "knead it again.</p><ul><li>500 g flour</li><li>300 g water</li></ul>"
+             "<div class='share-buttons'>Share this recipe</div>")
+muehle = page("Die alte Mühle", "<p>Die Mühle am Bach wurde vor zweihundert Jahren gebaut, und noch heute "
+              "mahlt der Müller dort das Korn der Bauern aus dem Dorf.</p>", "iso-8859-1")
+river = page("The river", "<p>The river turns the wheel of the mill all year, except in the dry weeks of "
+             "summer when the water is low.</p><table><tr><th>month<th>level</tr><tr><td>May<td>high</tr></table>")
 chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (bread[:100], bread[100:])) + b"0\r\n\r\n"
 packed = gzip.compress(river, mtime=0)
 missing = page("Not found", "<p>Nothing here.</p>")
@@ -37,8 +37,10 @@ missing = page("Not found", "<p>Nothing here.</p>")
 records = [
     record(1, "warcinfo", "", b"software: generated\r\n", "application/warc-fields"),
     record(2, "request", "http://mill.example/bread", b"GET /bread HTTP/1.1\r\n\r\n", "application/http"),
-    record(3, "response", "<http://mill.example/bread>", http(chunks, HTML + "Transfer-Encoding: chunked\r\n")),
-    record(4, "response", "http://mill.example/muehle", http(muehle, "Content-Type: text/html; charset=ISO-8859-1\r\n")),
+    record(3, "response", "<http://mill.example/bread>",
+           http(chunks, HTML + "Transfer-Encoding: chunked\r\n")),
+    record(4, "response", "http://mill.example/muehle",
+           http(muehle, "Content-Type: text/html; charset=ISO-8859-1\r\n")),
     record(5, "response", "http://mill.example/river",
            http(packed, HTML + "Content-Encoding: gzip\r\nX-Robots-Tag: noai\r\n")),
     record(6, "response", "http://mill.example/lie", http(river, HTML + "Content-Encoding: gzip\r\n")),
