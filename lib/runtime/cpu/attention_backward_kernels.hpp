@@ -75,9 +75,9 @@ GRISTMILL_INLINE void block_gradients(const GradientScratch& s, float scale, int
 void head_gradients(const AttentionGradientBlock& args, const GradientScratch& s, int64_t length) {
   const int64_t dim = args.forward.head_dim;
   for (int64_t key = 0; key < length; key += kKeyBlock) {
-    const int64_t keys = lesser(kKeyBlock, length - key);
     for (int64_t query = key; query < length; query += kQueryBlock) {
       const int64_t queries = lesser(kQueryBlock, length - query);
+      const int64_t keys = lesser(kKeyBlock, query + queries - key);  // what the last query sees
       small_product(queries, padded(keys, kTileCols), dim, s.queries_t + query, s.stride, s.keys_t + key,
                     s.stride, s.weights, kKeyBlock, false);
       small_product(queries, padded(keys, kTileCols), dim, s.douts_t + query, s.stride, s.values_t + key,

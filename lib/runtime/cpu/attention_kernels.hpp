@@ -12,7 +12,7 @@
 namespace gristmill::runtime::cpu {
 namespace {
 
-constexpr int64_t kKeyBlock = 64, kQueryBlock = 64;
+constexpr int64_t kKeyBlock = 64, kQueryBlock = 32;
 constexpr int64_t kFewQueries = kTileCols / 2;
 
 /// Leading dimension of a transposed matrix: not a power of two, which would map all rows to the same cache

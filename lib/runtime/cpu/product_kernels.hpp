@@ -18,8 +18,10 @@ constexpr int64_t kTileRows = 4;  // 8 of 16: the product needs a register of it
 #endif
 constexpr int64_t kTileVectors = 2;
 constexpr int64_t kTileCols = kTileVectors * kLanes;
-/// Depth of a pass: the panels of a pass stay in the second-level cache.
+/// Depth of a pass over packed panels: those of one pass stay in the second-level cache.
 constexpr int64_t kDepth = 512;
+/// Depth of a pass that packs on its way: the panel stays in the first-level cache.
+constexpr int64_t kOwnDepth = 128;
 
 /// c[Rows × kTileCols] = (resume ? c : 0) + Σ_k a[k·a_step + row] · b[k·b_step + col].
 template <int64_t Rows>
@@ -90,21 +92,26 @@ GRISTMILL_INLINE void transpose_quad(float* to, int64_t to_stride, const float* 
   *reinterpret_cast<LooseQuad*>(to + 3 * to_stride) = __builtin_shuffle(high01, high23, Index{2, 3, 6, 7});
 }
 
-/// to[c·to_stride + r] = from[r·from_stride + c].
+/// to[c·to_stride + r] = from[r·from_stride + c], in runs of columns whose destination stays in the
+/// first-level cache.
 GRISTMILL_INLINE void transpose(float* to, int64_t to_stride, const float* from, int64_t from_stride,
                                 int64_t rows, int64_t cols) {
-  int64_t r = 0;
-  for (; r + 4 <= rows; r += 4) {
-    int64_t c = 0;
-    for (; c + 4 <= cols; c += 4) {
-      transpose_quad(to + c * to_stride + r, to_stride, from + r * from_stride + c, from_stride);
+  constexpr int64_t kRun = 128;
+  for (int64_t begin = 0; begin < cols; begin += kRun) {
+    const int64_t end = lesser(begin + kRun, cols);
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      int64_t c = begin;
+      for (; c + 4 <= end; c += 4) {
+        transpose_quad(to + c * to_stride + r, to_stride, from + r * from_stride + c, from_stride);
+      }
+      for (; c < end; ++c) {
+        for (int64_t i = r; i < r + 4; ++i) to[c * to_stride + i] = from[i * from_stride + c];
+      }
     }
-    for (; c < cols; ++c) {
-      for (int64_t i = r; i < r + 4; ++i) to[c * to_stride + i] = from[i * from_stride + c];
+    for (; r < rows; ++r) {
+      for (int64_t c = begin; c < end; ++c) to[c * to_stride + r] = from[r * from_stride + c];
     }
-  }
-  for (; r < rows; ++r) {
-    for (int64_t c = 0; c < cols; ++c) to[c * to_stride + r] = from[r * from_stride + c];
   }
 }
 
@@ -144,7 +151,10 @@ void pack_a(float* packed, const float* a, int64_t a_stride, bool transposed, in
       transpose(panel, height, a + m * a_stride, a_stride, height, depth);
       continue;
     }
-    for (int64_t k = 0; k < depth; ++k) {
+    for (int64_t k = 0; k < depth && height == kTileRows; ++k) {  // a loop of constant length becomes vectors
+      for (int64_t r = 0; r < kTileRows; ++r) panel[k * kTileRows + r] = a[k * a_stride + m + r];
+    }
+    for (int64_t k = 0; k < depth && height < kTileRows; ++k) {
       for (int64_t r = 0; r < height; ++r) panel[k * height + r] = a[k * a_stride + m + r];
     }
   }
@@ -170,48 +180,76 @@ GRISTMILL_INLINE void finish_tile(const ProductBlock& args, const float* c, int6
 int64_t padded(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
 
 int64_t product_scratch(int64_t rows, int64_t cols, int64_t depth, bool packed) {
-  const int64_t pass = lesser(depth, kDepth);
+  if (!packed) return padded(rows * depth, 16) + (rows + kOwnDepth) * kTileCols;
   const int64_t sums = depth > kDepth ? rows * padded(cols, kTileCols) : kTileRows * kTileCols;
-  return padded(rows * pass, 16) + padded(sums, 16) + (packed ? 0 : pass * kTileCols);
+  return padded(rows * lesser(depth, kDepth), 16) + sums;
 }
 
-/// One pass over [first, first + pass) of the depth for one column panel.
+/// One pass of all rows with one column panel: the sums of panel of rows m are at m · kTileCols.
 GRISTMILL_INLINE void panel_pass(const ProductBlock& args, int64_t first, int64_t pass, int64_t n,
                                  const float* packed_a, const float* panel, float* sums) {
-  const bool last = first + pass == args.depth, single = args.depth <= kDepth;
+  const bool last = first + pass == args.depth, single = first == 0 && last;
   for (int64_t m = 0; m < args.rows; m += kTileRows) {
     const int64_t height = lesser(kTileRows, args.rows - m);
-    float* c = single ? sums : sums + n * args.rows + m * kTileCols;
+    float* c = single ? sums : sums + m * kTileCols;
     kTiles[height](pass, packed_a + m * pass, height, panel, kTileCols, c, kTileCols, first > 0);
     if (last) finish_tile(args, c, m, n, height, lesser(kTileCols, args.cols - n));
   }
 }
 
-void product(const ProductBlock& args) {
-  const int64_t most = lesser(args.depth, kDepth);
+void pack_pass(float* packed, const ProductBlock& args, int64_t first, int64_t pass) {
+  const float* from = args.a_transposed ? args.a + first * args.a_stride : args.a + first;
+  pack_a(packed, from, args.a_stride, args.a_transposed, args.rows, pass);
+}
+
+/// b lies in panels: pass by pass over all of them, a's pass is packed once.
+void packed_product(const ProductBlock& args) {
   float* packed_a = args.scratch;
-  float* sums = packed_a + padded(args.rows * most, 16);
-  float* own_panel =
-      sums +
-      padded(args.depth > kDepth ? args.rows * padded(args.cols, kTileCols) : kTileRows * kTileCols, 16);
+  float* sums = packed_a + padded(args.rows * lesser(args.depth, kDepth), 16);
+  const bool single = args.depth <= kDepth;
   int64_t first = 0;
   do {  // a product of depth 0 still writes its epilogue
     const int64_t pass = lesser(kDepth, args.depth - first);
-    pack_a(packed_a, args.a_transposed ? args.a + first * args.a_stride : args.a + first, args.a_stride,
-           args.a_transposed, args.rows, pass);
+    pack_pass(packed_a, args, first, pass);
     for (int64_t n = 0; n < args.cols; n += kTileCols) {
-      const float* panel = own_panel;
-      if (args.packed_b) {
-        panel = args.packed_b + n * args.depth + first * kTileCols;
-      } else {
-        const float* from =
-            args.b_transposed ? args.b + n * args.b_stride + first : args.b + first * args.b_stride + n;
-        pack_panel(own_panel, from, args.b_stride, args.b_transposed, lesser(kTileCols, args.cols - n), pass);
-      }
-      panel_pass(args, first, pass, n, packed_a, panel, sums);
+      panel_pass(args, first, pass, n, packed_a, args.packed_b + n * args.depth + first * kTileCols,
+                 single ? sums : sums + n * args.rows);
     }
     first += pass;
   } while (first < args.depth);
+}
+
+/// Few rows: all of a is packed, and b goes by once, panel by panel, its next pass on its way from memory.
+void passing_product(const ProductBlock& args) {
+  float* packed_a = args.scratch;
+  float* sums = packed_a + padded(args.rows * args.depth, 16);
+  float* panel = sums + args.rows * kTileCols;
+  for (int64_t first = 0; first < args.depth; first += kOwnDepth) {
+    pack_pass(packed_a + args.rows * first, args, first, lesser(kOwnDepth, args.depth - first));
+  }
+  for (int64_t n = 0; n < args.cols; n += kTileCols) {
+    const int64_t width = lesser(kTileCols, args.cols - n);
+    int64_t first = 0;
+    do {
+      const int64_t pass = lesser(kOwnDepth, args.depth - first);
+      const float* from =
+          args.b_transposed ? args.b + n * args.b_stride + first : args.b + first * args.b_stride + n;
+      if (args.b_transposed && first + 2 * kOwnDepth <= args.depth) {
+        for (int64_t r = 0; r < width; ++r) {
+          for (int64_t k = 0; k < kOwnDepth; k += 16)
+            __builtin_prefetch(from + r * args.b_stride + kOwnDepth + k);
+        }
+      }
+      pack_panel(panel, from, args.b_stride, args.b_transposed, width, pass);
+      panel_pass(args, first, pass, n, packed_a + args.rows * first, panel, sums);
+      first += pass;
+    } while (first < args.depth);
+  }
+}
+
+void product(const ProductBlock& args) {
+  if (args.packed_b) return packed_product(args);
+  passing_product(args);
 }
 
 }  // namespace

@@ -30,8 +30,34 @@ typedef float LooseVec __attribute__((vector_size(kLanes * 4), aligned(4), may_a
 
 GRISTMILL_INLINE Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
 GRISTMILL_INLINE void store(float* to, Vec value) { *reinterpret_cast<LooseVec*>(to) = value; }
-GRISTMILL_INLINE Vec splat(float value) { return Vec{} + value; }
-GRISTMILL_INLINE Vec larger(Vec a, Vec b) { return a > b ? a : b; }
+GRISTMILL_INLINE Vec splat(float value) {
+#if defined(__AVX512F__)
+  return _mm512_set1_ps(value);
+#elif defined(__AVX2__)
+  return _mm256_set1_ps(value);
+#else
+  return Vec{value, value, value, value};
+#endif
+}
+/// a > b ? a : b, so that b wins where one is no number.
+GRISTMILL_INLINE Vec larger(Vec a, Vec b) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_max_ps(0xFFFF, a, b);  // the plain one warns in g++ 12
+#elif defined(__AVX2__)
+  return _mm256_max_ps(a, b);
+#else
+  return a > b ? a : b;
+#endif
+}
+GRISTMILL_INLINE Vec smaller(Vec a, Vec b) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_min_ps(0xFFFF, a, b);
+#elif defined(__AVX2__)
+  return _mm256_min_ps(a, b);
+#else
+  return a < b ? a : b;
+#endif
+}
 GRISTMILL_INLINE int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /// a·b + c: one rounding where the hardware has it, two on the baseline.
@@ -107,8 +133,7 @@ GRISTMILL_INLINE void each_vector(int64_t size, Body body) {
 /// products so that results underflow and overflow as they should.
 GRISTMILL_INLINE Vec exponential(Vec x) {
   const Vec round = splat(12582912.0F);  // 1.5·2^23: adding it rounds to an integer
-  x = x < splat(-110.0F) ? splat(-110.0F) : x;
-  x = x > splat(100.0F) ? splat(100.0F) : x;
+  x = smaller(splat(100.0F), larger(splat(-110.0F), x));
   const Vec shifted = fma(x, splat(1.44269504088896341F), round);
   const Vec n = shifted - round;
   Vec r = fma(n, splat(-0.693359375F), x);
@@ -120,11 +145,15 @@ GRISTMILL_INLINE Vec exponential(Vec x) {
   p = fma(p, r, splat(1.6666665459e-1F));
   p = fma(p, r, splat(5.0000001201e-1F));
   p = fma(p, r * r, r) + splat(1.0F);
+#if defined(__AVX512F__)
+  return _mm512_maskz_scalef_ps(0xFFFF, p, n);
+#else
   const IntVec power = reinterpret_cast<IntVec>(shifted) - reinterpret_cast<IntVec>(round);
   const IntVec half = power >> 1;
   const Vec first = reinterpret_cast<Vec>((half + 127) << 23);
   const Vec second = reinterpret_cast<Vec>((power - half + 127) << 23);
   return p * first * second;
+#endif
 }
 
 GRISTMILL_INLINE Vec sigmoid(Vec x) { return splat(1.0F) / (splat(1.0F) + exponential(-x)); }
