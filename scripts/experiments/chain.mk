@@ -41,13 +41,13 @@ report: $(OUT)/ratings.json $(OUT)/winrate.json $(OUT)/perplexity.json
 pretrain sft reward dpo ppo: %: $(OUT)/%.done
 
 $(OUT)/documents.jsonl.zst: $(wildcard $(CRAWL)) | $(OUT)
-	crawl-extract $j $(EXTRACT) --stats $(OUT)/extract.json $^ \
+	$(if $^,,$(error set CRAWL to the crawl files))crawl-extract $j $(EXTRACT) --stats $(OUT)/extract.json $^ \
 	  | filter $j $(FILTER) --stats $(OUT)/filter.json \
 	  | dedup $j $(DEDUP) --stats $(OUT)/dedup.json -o $@
 
 # One document in fifty is held out for the perplexity.
 $(OUT)/train.jsonl $(OUT)/held-out.jsonl &: $(OUT)/documents.jsonl.zst
-	shard-cat $< | awk 'NR % 50 { print > "$(OUT)/train.jsonl"; next } { print > "$(OUT)/held-out.jsonl" }'
+	shard-cat $< | awk '{ print > (NR % 50 == 1 ? "$(OUT)/held-out.jsonl" : "$(OUT)/train.jsonl") }'
 
 $(OUT)/tokenizer.json: $(OUT)/train.jsonl
 	tokenize-train $j --vocab-size $(VOCAB) $< -o $@
