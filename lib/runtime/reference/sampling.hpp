@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <numeric>
 #include <vector>
@@ -23,14 +24,22 @@ struct Candidates {
   std::vector<double> masses;  ///< exp((logit - highest) / temperature), by id
 };
 
-inline void keep_top_p(Candidates& candidates, double top_p) {
+/// Sorts only as many ids as it needs: the nucleus is small as a rule. `before` orders by falling mass.
+template <class Before>
+void keep_top_p(Candidates& candidates, double top_p, Before before) {
+  auto& ids = candidates.ids;
+  const auto mass_of = [&](int32_t id) { return candidates.masses[static_cast<size_t>(id)]; };
   double total = 0, mass = 0;
-  for (const int32_t id : candidates.ids) total += candidates.masses[static_cast<size_t>(id)];
+  for (const int32_t id : ids) total += mass_of(id);
   size_t kept = 0;
-  while (kept < candidates.ids.size() && (kept == 0 || mass < top_p * total)) {
-    mass += candidates.masses[static_cast<size_t>(candidates.ids[kept++])];
+  for (size_t sorted = 64; kept < ids.size(); sorted *= 8) {
+    const size_t end = std::min(sorted, ids.size());
+    std::partial_sort(ids.begin() + static_cast<std::ptrdiff_t>(kept),
+                      ids.begin() + static_cast<std::ptrdiff_t>(end), ids.end(), before);
+    while (kept < end && (kept == 0 || mass < top_p * total)) mass += mass_of(ids[kept++]);
+    if (kept < end || mass >= top_p * total) break;
   }
-  candidates.ids.resize(kept);
+  ids.resize(kept);
 }
 
 inline void filter(Candidates& candidates, const Sampling& args) {
@@ -43,11 +52,9 @@ inline void filter(Candidates& candidates, const Sampling& args) {
   if (args.top_k > 0 && static_cast<size_t>(args.top_k) < ids.size()) {
     std::nth_element(ids.begin(), ids.begin() + args.top_k, ids.end(), before);
     ids.resize(static_cast<size_t>(args.top_k));
+    std::sort(ids.begin(), ids.end());  // sums below have one order
   }
-  if (args.top_p < 1) {
-    std::sort(ids.begin(), ids.end(), before);
-    keep_top_p(candidates, args.top_p);
-  }
+  if (args.top_p < 1) keep_top_p(candidates, args.top_p, before);
   const double least = std::min(args.min_p, 1.0);
   std::erase_if(ids, [&](int32_t id) { return masses[static_cast<size_t>(id)] < least; });
   std::sort(ids.begin(), ids.end());
