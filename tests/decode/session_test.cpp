@@ -1,0 +1,177 @@
+#include "decode/session.hpp"
+
+#include <cmath>
+#include <fstream>
+
+#include "base/error.hpp"
+#include "base/file.hpp"
+#include "decode/chat.hpp"
+#include "decode/completion.hpp"
+#include "decode/prompt.hpp"
+#include "decode/reward.hpp"
+#include "support/catch.hpp"
+#include "support/scratch.hpp"
+#include "support/tiny_model.hpp"
+
+using namespace gristmill;
+using namespace gristmill::decode;
+
+namespace {
+
+tokenizer::Tokenizer small() {
+  return tokenizer::Tokenizer::load(test::testdata("tokenizer/small.json").string());
+}
+
+}  // namespace
+
+TEST_CASE("a session has the model, its tokenizer and what ends a text", "[decode]") {
+  const test::ScratchFolder folder;
+  const auto device = runtime::open_device("cpu", 1);
+  const auto tokenizer = small();
+  test::write_tiny_model(*device, folder.path() / "m", test::tiny_config(tokenizer.vocab_size()));
+  const auto session = open_session(*device, folder.file("m"));
+  CHECK(session.tokens().hash() == tokenizer.hash());
+  CHECK(session.stop_ids == std::vector<uint32_t>{tokenizer.end_of_text(), *tokenizer.special("<|im_end|>")});
+  const auto bare = open_session(*device, folder.file("m"), WithTokenizer::no);
+  CHECK_THROWS_WITH(bare.tokens(), Catch::Contains("--tokenizer"));
+  CHECK_THROWS_WITH(open_session(*device, folder.file("m"), WithTokenizer::yes, "", model::Head::scalar),
+                    Catch::Contains("not a reward model"));
+}
+
+TEST_CASE("a tokenizer of another vocabulary and a missing model are clear errors", "[decode]") {
+  const test::ScratchFolder folder;
+  const auto device = runtime::open_device("cpu", 1);
+  test::write_tiny_model(*device, folder.path() / "m", test::tiny_config(small().vocab_size() - 1));
+  CHECK_THROWS_WITH(open_session(*device, folder.file("m")), Catch::Contains("does not fit"));
+  CHECK_THROWS_AS(open_session(*device, folder.file("nothing")), Error);
+  std::filesystem::remove(folder.path() / "m" / "tokenizer.json");
+  CHECK_THROWS_AS(open_session(*device, folder.file("m")), Error);
+  CHECK(open_session(*device, folder.file("m"), WithTokenizer::if_present).tokenizer == nullptr);
+  CHECK_THROWS_WITH(open_session(*device, ""), Catch::Contains("--model"));
+}
+
+TEST_CASE("prompts are read in every form and keep their other keys", "[decode]") {
+  const auto tokenizer = small();
+  const auto text = Prompt::parse(R"({"id":7,"prompt":"the mill","tag":"x"})", "t");
+  CHECK(text.extra.dump() == R"({"id":7,"tag":"x"})");
+  auto expected = tokenizer.encode("the mill");
+  expected.insert(expected.begin(), tokenizer.end_of_text());
+  CHECK(prompt_ids(text, &tokenizer, TextTemplate::none) == expected);
+  const auto chat = Prompt::parse(
+      R"({"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"no"}]})", "t");
+  CHECK(chat.shown.dump() == R"([{"role":"user","content":"hi"}])");
+  CHECK(prompt_ids(chat, &tokenizer, TextTemplate::none) ==
+        prompt_ids(Prompt::of_text("hi"), &tokenizer, TextTemplate::chatml));
+  CHECK(prompt_ids(Prompt::parse(R"({"ids":[1,2]})", "t"), nullptr, TextTemplate::none) ==
+        std::vector<uint32_t>{1, 2});
+  CHECK_THROWS_AS(prompt_ids(text, nullptr, TextTemplate::none), Error);
+  for (const auto* bad : {"{}", "[]", R"({"ids":[-1]})", R"({"ids":"1"})", R"({"messages":[]})",
+                          R"({"prompt":3})", R"({"messages":[{"role":"assistant","content":"x"}]})"}) {
+    CAPTURE(bad);
+    CHECK_THROWS_AS(Prompt::parse(bad, "t"), Error);
+  }
+  CHECK(parse_ids("1, 2,3") == std::vector<uint32_t>{1, 2, 3});
+  CHECK_THROWS_AS(parse_ids("1,,2"), Error);
+}
+
+TEST_CASE("completions follow their prompts, drop what is too long and do not depend on the batch",
+          "[decode]") {
+  const test::ScratchFolder folder;
+  const auto device = runtime::open_device("cpu", 1);
+  test::write_tiny_model(*device, folder.path() / "m", test::tiny_config(small().vocab_size(), 32));
+  auto session = open_session(*device, folder.file("m"));
+  std::ofstream(folder.file("in.jsonl")) << R"({"id":"a","prompt":"one"})"
+                                         << "\n"
+                                         << R"({"id":"b","prompt":")" << std::string(300, 'x') << "\"}\n"
+                                         << R"({"id":"c","ids":[5,6,7]})"
+                                         << "\n";
+  CompletionOptions options;
+  options.samples = 3;
+  options.generate.max_tokens = 8;
+  options.generate.stop_ids = session.stop_ids;
+  std::string first;
+  for (const int64_t batch : {1, 7}) {
+    options.generate.batch = batch;
+    shard::Reader reader({folder.file("in.jsonl")});
+    shard::Writer writer(folder.file("out.jsonl"), {}, shard::writer_options(folder.file("out.jsonl"), 1));
+    const auto stats = complete(session, reader, writer, options);
+    CHECK(stats.records_in == 3);
+    CHECK(stats.records_out == 2);
+    CHECK(stats.dropped.at("prompt_too_long") == 1);
+    const auto text = read_file(folder.file("out.jsonl"));
+    if (first.empty()) first = text;
+    CHECK(text == first);
+  }
+  const auto lines = split(first, '\n');
+  REQUIRE(lines.size() == 7);
+  const Json record = Json::parse(lines[4]);
+  CHECK(record.at("id").as_string() == "c");
+  CHECK(record.at("sample").as_int() == 1);
+  CHECK(record.at("prompt").dump() == "[5,6,7]");
+  CHECK(record.at("text").is_string());
+  CHECK(record.at("logprob").as_double() < 0);
+}
+
+TEST_CASE("a chat remembers, forgets and stays within the context", "[decode]") {
+  const test::ScratchFolder folder;
+  const auto device = runtime::open_device("cpu", 1);
+  test::write_tiny_model(*device, folder.path() / "m", test::tiny_config(small().vocab_size(), 96));
+  auto session = open_session(*device, folder.file("m"));
+  GenerateOptions options;
+  options.max_tokens = 5;
+  Chat chat(session, options, "be brief");
+  std::string streamed;
+  const auto reply = chat.reply("hello", [&](std::string_view piece) { streamed += piece; });
+  CHECK(streamed == reply);
+  CHECK(chat.messages().size() == 3);
+  for (int turn = 0; turn < 12; ++turn) chat.reply("again and again");
+  CHECK(chat.messages().size() < 25);
+  CHECK(chat.messages()[0].role == "system");
+  CHECK(chat.messages()[1].role == "user");
+  const auto before = chat.messages();
+  CHECK_THROWS_WITH(chat.reply(std::string(1000, 'q')), Catch::Contains("shorter"));
+  CHECK(chat.messages() == before);
+  chat.reset();
+  CHECK(chat.messages().size() == 1);
+}
+
+TEST_CASE("rewards are read at the end of the last turn, whatever the batch", "[decode]") {
+  const auto device = runtime::open_device("cpu", 1);
+  const auto tokenizer = small();
+  auto model = test::tiny_model(*device, test::tiny_config(tokenizer.vocab_size(), 64, model::Head::scalar));
+  const tokenizer::ChatTemplate chat(tokenizer);
+  std::vector<std::vector<shard::Message>> conversations;
+  std::vector<std::vector<uint32_t>> ids;
+  for (const char* answer : {"yes", "no, never", "", "perhaps"}) {
+    conversations.push_back({{"user", "well?"}, {"assistant", answer}});
+    // What a sampler holds: the prompt's ids, the reply's, the stop id.
+    auto sequence = chat.prompt(std::vector<shard::Message>{{"user", "well?"}});
+    tokenizer.encode(answer, sequence);
+    sequence.push_back(chat.end_of_turn());
+    CHECK(reward_ids(chat, conversations.back()) == sequence);
+    ids.push_back(sequence);
+  }
+  const auto rewards = score_conversations(model, tokenizer, conversations);
+  CHECK(rewards == reward_of(model, ids));
+  const auto one_by_one = reward_of(model, ids, 1);
+  for (size_t i = 0; i < 4; ++i) CHECK(one_by_one[i] == Approx(rewards[i]).epsilon(1e-5));
+  CHECK(rewards[0] != rewards[1]);
+}
+
+TEST_CASE("conversations that are too long keep their end, and bad reward inputs are refused", "[decode]") {
+  const auto device = runtime::open_device("cpu", 1);
+  const auto tokenizer = small();
+  auto model = test::tiny_model(*device, test::tiny_config(tokenizer.vocab_size(), 16, model::Head::scalar));
+  uint64_t truncated = 0;
+  const auto rewards = score_conversations(
+      model, tokenizer, {{{"user", std::string(200, 'z')}, {"assistant", "ok"}}}, &truncated);
+  CHECK(rewards.size() == 1);
+  CHECK(truncated == 1);
+  CHECK_THROWS_WITH(reward_of(model, {std::vector<uint32_t>(17, 1)}), Catch::Contains("context of 16"));
+  CHECK_THROWS_WITH(reward_of(model, {{}}), Catch::Contains("empty"));
+  CHECK_THROWS_WITH(reward_of(model, {{1u << 30}}), Catch::Contains("vocabulary"));
+  auto language = test::tiny_model(*device, test::tiny_config(40));
+  CHECK_THROWS_WITH(reward_of(language, {{1}}), Catch::Contains("scalar head"));
+  device->backend().fill(model.parameters().all(), std::nan(""));
+  CHECK_THROWS_WITH(reward_of(model, {{1, 2}}), Catch::Contains("no number"));
+}
