@@ -4,8 +4,10 @@
 // Training Gopher", appendix A.1.1), as FineWeb's code has them, since its published numbers were made with
 // that reading: a duplicate is every occurrence after the first; lengths are code points and the denominator
 // is the whole text, white space included; the symbol and letter ratios divide by all tokens, the length rule
-// counts words alone. One deviation: stop words are matched without regard to case ("The" counts), as the
-// paper's wording suggests.
+// counts words alone. Two deviations: stop words are matched without
+// regard to case ("The" counts), as the paper's wording suggests; and an n-gram that occurs once is no
+// repetition, where FineWeb's code measures it too (that strikes only pages which the 50-word rule drops
+// anyway, but under a misleading reason).
 
 #include <array>
 #include <cstdint>

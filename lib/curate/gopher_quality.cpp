@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <bit>
 #include <string>
 
+#include "base/str.hpp"
 #include "curate/gopher.hpp"
 #include "text/lines.hpp"
 
@@ -26,15 +28,12 @@ int64_t stop_words_on(Page& page) {
   unsigned found = 0;
   for (const auto& token : page.tokens()) {
     if (token.size > 4 || token.size < 2) continue;
-    std::array<char, 4> lower{};
     const auto word = token.in(page.text());
-    std::transform(word.begin(), word.end(), lower.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    const std::string_view key(lower.data(), word.size());
-    const auto* match = std::find(kStopWords.begin(), kStopWords.end(), key);
-    if (match != kStopWords.end()) found |= 1U << (match - kStopWords.begin());
+    for (size_t i = 0; i < kStopWords.size(); ++i) {
+      if (equals_ignoring_case(word, kStopWords[i])) found |= 1U << i;
+    }
   }
-  return __builtin_popcount(found);
+  return std::popcount(found);
 }
 
 struct WordSums {
