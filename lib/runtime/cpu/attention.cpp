@@ -75,8 +75,8 @@ void CpuBackend::attention(View out, View lse_view, ConstView q, ConstView k, Co
         block.lse_stride = lse.stride;
         block.queries = task.count;
         block.first_length = task.first - task.start + 1;
-        block.scratch = thread_scratch(
-            Slot::inner, kernels_.attention_scratch(shape.head_dim, task.first - task.start + task.count));
+        block.scratch =
+            thread_scratch(kernels_.attention_scratch(shape.head_dim, task.first - task.start + task.count));
         kernels_.attention(block);
       });
 }
@@ -109,7 +109,7 @@ void CpuBackend::attention_backward(View dq_view, View dk_view, View dv_view, Co
     block.forward.lse_stride = lse.stride;
     block.forward.queries = task.count;
     block.forward.first_length = 1;
-    block.forward.scratch = thread_scratch(Slot::inner, kernels_.attention_backward_scratch(dim, task.count));
+    block.forward.scratch = thread_scratch(kernels_.attention_backward_scratch(dim, task.count));
     block.heads = group;
     block.dout = dout.row(task.start) + task.head * group * dim;
     block.dout_stride = dout.stride;
@@ -164,8 +164,8 @@ void CpuBackend::cached_attention(View out, ConstView q, ConstView cache_k, Cons
                  block.q_stride = block.out_stride = dim;
                  block.length_step = 0;
                }
-               block.scratch = thread_scratch(
-                   Slot::inner, kernels_.attention_scratch(dim, task.first - task.start + task.count));
+               block.scratch =
+                   thread_scratch(kernels_.attention_scratch(dim, task.first - task.start + task.count));
                kernels_.attention(block);
              });
 }

@@ -15,10 +15,8 @@
 
 namespace gristmill::runtime::cpu {
 
-/// Aligned memory of the calling thread, kept between calls; the content is undefined. Slots are in use at
-/// the same time.
-enum class Slot { outer, inner };
-float* thread_scratch(Slot slot, int64_t floats);
+/// Aligned memory of the calling thread, valid until its next call; the content is undefined.
+float* thread_scratch(int64_t floats);
 
 /// A whole product; `packed_b` may hold b in panels already.
 struct Product {

@@ -138,7 +138,7 @@ void CpuBackend::embedding_backward(View dtable_view, ConstView dout_view, Const
   groups.push_back(ids.rows);
   each_row(count, row_cost(dtable.cols, 0.5), [&](int64_t g) {
     const int64_t begin = groups[static_cast<size_t>(g)], end = groups[static_cast<size_t>(g) + 1];
-    float* sum = thread_scratch(Slot::inner, dtable.cols);
+    float* sum = thread_scratch(dtable.cols);
     std::fill_n(sum, dtable.cols, 0.0F);
     for (int64_t i = begin; i < end; ++i) {
       kernels_.axpy(sum, 1.0F, dout.row(order[static_cast<size_t>(i)]), dtable.cols);

@@ -63,8 +63,8 @@ void CpuBackend::product_blocks(const Product& args, const float* packed_b, int6
     const int64_t row = i / across * block_rows, col = i % across * block_cols;
     ProductBlock block = block_of(args, packed_b, row, std::min(block_rows, args.out.rows - row), col,
                                   std::min(block_cols, args.out.cols - col));
-    block.scratch = thread_scratch(
-        Slot::inner, kernels_.product_scratch(block.rows, block.cols, block.depth, packed_b != nullptr));
+    block.scratch =
+        thread_scratch(kernels_.product_scratch(block.rows, block.cols, block.depth, packed_b != nullptr));
     kernels_.product(block);
   });
 }

@@ -132,7 +132,7 @@ void CpuBackend::rotary(View x_view, ConstView positions_view, ConstView inverse
     const float* cosines = cosines_.data() + position * half;
     const float* sines = sines_.data() + position * half;
     if (position < 0 || position >= kTablePositions) {
-      float* own = thread_scratch(Slot::inner, head_dim);
+      float* own = thread_scratch(head_dim);
       for (int64_t i = 0; i < half; ++i) {
         const double angle =
             static_cast<double>(position) * static_cast<double>(frequencies_[static_cast<size_t>(i)]);

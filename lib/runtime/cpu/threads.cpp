@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <new>
 
@@ -22,9 +21,8 @@ constexpr double kWakeUp = 20000;  // nanoseconds that a loop over threads must 
 
 }  // namespace
 
-float* thread_scratch(Slot slot, int64_t floats) {
-  thread_local std::array<ScratchMemory, 2> slots;
-  ScratchMemory& mine = slots[static_cast<size_t>(slot)];
+float* thread_scratch(int64_t floats) {
+  thread_local ScratchMemory mine;
   if (mine.floats < floats) {
     mine.memory.reset();
     mine.memory.reset(new (std::align_val_t{64}) float[static_cast<size_t>(floats)]);
