@@ -29,7 +29,8 @@ bread = page("Baking bread", "<p>Mix flour, water and salt, and let the dough re
 muehle = page("Die alte Mühle", "<p>Die Mühle am Bach wurde vor zweihundert Jahren gebaut, und noch heute "
               "mahlt der Müller dort das Korn der Bauern aus dem Dorf.</p>", "iso-8859-1")
 river = page("The river", "<p>The river turns the wheel of the mill all year, except in the dry weeks of "
-             "summer when the water is low.</p><table><tr><th>month<th>level</tr><tr><td>May<td>high</tr></table>")
+             "summer when the water is low.</p>"
+             "<table><tr><th>month<th>level</tr><tr><td>May<td>high</tr></table>")
 chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (bread[:100], bread[100:])) + b"0\r\n\r\n"
 packed = gzip.compress(river, mtime=0)
 missing = page("Not found", "<p>Nothing here.</p>")
