@@ -42,9 +42,8 @@ std::string reason(const WarcRecord& record, const CrawlOptions& options = {}) {
 TEST_CASE("a page becomes a document with all its fields", "[web]") {
   const PageResult result = process_record(response(http_response(kEnglish)), {});
   CHECK(result.dropped.empty());
-  CHECK(
-      result.document.to_line() ==
-      R"({"id":"0a1b","text":"The committee met on Monday to discuss the plans for the new library, )"
+  CHECK(result.document.to_line() ==
+        R"({"id":"0a1b","text":"The committee met on Monday to discuss the plans for the new library, )"
         R"(and everybody agreed that it should be built near the river.",)"
         R"("url":"http://a.example/x","source":"warc","created":"2026-01-02T03:04:05Z",)"
         R"("lang":"en","metadata":{"title":"A & B","charset":"utf-8","language_share":0.99}})");
