@@ -1,0 +1,26 @@
+# Clear errors with the right exit codes, and nothing on standard output.
+expect() {
+  local code=$1 pattern=$2 got=0
+  shift 2
+  "$@" >stdout 2>stderr </dev/null || got=$?
+  [ "$got" -eq "$code" ] || { echo "$*: exit code $got, expected $code"; cat stderr; exit 1; }
+  grep -q -- "$pattern" stderr || { echo "$*: no \"$pattern\" in:"; cat stderr; exit 1; }
+  [ ! -s stdout ] || { echo "$*: wrote to standard output"; exit 1; }
+}
+tiny="$GRISTMILL_SOURCE/tests/support/tiny-model"
+"$tiny" m
+"$tiny" damaged --without model.layers.1.mlp.up_proj.weight
+"$tiny" reward --scalar
+expect 2 "--model" generate --prompt x
+expect 1 "nowhere" generate --model nowhere --prompt x
+expect 1 "model.layers.1.mlp.up_proj.weight" generate --model damaged --prompt x
+expect 1 "reward model" generate --model reward --prompt x
+expect 2 "top-p" generate --model m --prompt x --top-p 0
+expect 2 "none of: fp32" generate --model m --prompt x --dtype bf16
+expect 2 "no token id" generate --model m --prompt-ids 1,x
+expect 1 "outside the vocabulary" generate --model m --prompt-ids 512
+echo '{"text":"x"}' >in.jsonl
+expect 1 "record 1" generate --model m in.jsonl
+head -c 3000 m/model.safetensors >cut && mv cut m/model.safetensors
+expect 1 "safetensors" generate --model m --prompt x
+echo done
