@@ -49,7 +49,7 @@ class Loop {
     if (total_ < 1) fail(Kind::usage, "not even one step to train; give more data or a larger token budget");
     state_.seed = options.seed;
     state_.device = trainees_.front().model->device().name();
-    state_.record = record;
+    state_.record = Json::parse(record.dump());  // as a checkpoint gives it back, so that the two compare
     for (const auto& trainee : trainees_) {
       optimizers_.emplace_back(trainee.model->device(), trainee.model->parameters().table(),
                                optimizer_options(options));

@@ -77,15 +77,20 @@ inline train::TrainOptions tiny_train(const std::string& run_dir) {
   return options;
 }
 
+inline Json tiny_record(const train::TrainOptions& options) {
+  Json record = Json::object();
+  record["lr"] = options.learning_rate;
+  record["seed"] = uint64_t{1};
+  return record;
+}
+
 /// Runs the tiny pre-training on a device, from the start or as the options say.
 inline void run_tiny(runtime::Device& device, const train::TrainOptions& options,
                      const train::PretrainOptions& pretrain = tiny_pretrain()) {
   model::Transformer model(device, tiny_config());
   model::initialize(model.parameters(), options.seed);
   train::PretrainObjective objective(model, counting_tokens(60, 1), counting_tokens(10, 2), pretrain);
-  Json record = Json::object();
-  record["lr"] = options.learning_rate;
-  train::run(objective, options, record, "");
+  train::run(objective, options, tiny_record(options), "");
 }
 
 /// metrics.jsonl without what the clock and the machine decide.

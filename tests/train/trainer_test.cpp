@@ -112,7 +112,7 @@ TEST_CASE("a run learns, and leaves a run directory that the rest of the toolcha
     CHECK(report.find("<svg") != std::string::npos);
     CHECK(report.find("val_loss") != std::string::npos);
     CHECK(report.find("http") == std::string::npos);
-    CHECK(read_file((folder.path() / "run" / "config.toml").string()) == "lr = 0.01\n");
+    CHECK(read_file((folder.path() / "run" / "config.toml").string()) == "lr = 0.01\nseed = 1\n");
   }
 }
 
@@ -130,8 +130,7 @@ TEST_CASE("a run that stops and resumes gives the bytes of one that does not, wi
                                        test::tiny_pretrain());
     auto options = test::tiny_train(parts);
     options.resume = true;
-    Json record = Json::object();
-    record["lr"] = options.learning_rate;
+    const Json record = test::tiny_record(options);
     if (stop == 12) {
       train::run(objective, options, record, "");
     } else {
@@ -205,7 +204,7 @@ TEST_CASE("resuming with other options or other data is refused, naming what dif
   TinyRun run;
   auto options = test::tiny_train(run_dir);
   options.resume = true;
-  Json record = Json::object();
+  Json record = test::tiny_record(options);
   record["lr"] = 0.5;
   record["dim"] = 7;
   CHECK_THROWS_WITH(train::run(run.objective, options, record, ""),
@@ -215,8 +214,7 @@ TEST_CASE("resuming with other options or other data is refused, naming what dif
   options.seed = 1;
   train::PretrainObjective other(run.model, test::counting_tokens(61, 1), std::nullopt,
                                  test::tiny_pretrain());
-  record = Json::object();
-  record["lr"] = options.learning_rate;
+  record = test::tiny_record(options);
   CHECK_THROWS_WITH(train::run(other, options, record, ""), test::contains("other token shards"));
 }
 
