@@ -186,4 +186,17 @@ std::vector<Verdict> judge_by_model(decode::Session& judge, const std::vector<Pa
   return verdicts;
 }
 
+std::vector<Verdict> judge(runtime::Device& device, const std::vector<Pair>& pairs,
+                           const JudgeOptions& options, JudgeReport& report) {
+  if (options.model.empty() == options.reward_model.empty()) {
+    fail(Kind::usage, "name one judge: --reward-model DIR, or --model DIR for a language model");
+  }
+  const bool by_reward = options.model.empty();
+  auto session = decode::open_session(device, by_reward ? options.reward_model : options.model,
+                                      decode::WithTokenizer::yes, "",
+                                      by_reward ? model::Head::scalar : model::Head::language);
+  return by_reward ? judge_by_reward(session, pairs, options, report)
+                   : judge_by_model(session, pairs, options, report);
+}
+
 }  // namespace gristmill::eval

@@ -34,6 +34,7 @@ struct Pair {
 std::vector<Pair> pair_answers(shard::Reader& a, shard::Reader& b, Stats& stats);
 
 struct JudgeOptions {
+  std::string reward_model, model;  ///< directory of the judge: one of the two
   std::string name_a = "a", name_b = "b";
   double temperature = 1;  ///< of the reward judge: P = σ((r_a − r_b) / temperature)
   int64_t batch_tokens = 4096;
@@ -59,6 +60,10 @@ std::vector<Verdict> judge_by_reward(decode::Session& reward, const std::vector<
 /// Verdicts by a language model's log-probabilities.
 std::vector<Verdict> judge_by_model(decode::Session& judge, const std::vector<Pair>& pairs,
                                     const JudgeOptions& options, JudgeReport& report);
+
+/// Opens the judge that the options name and lets it judge. Error{usage} unless exactly one is named.
+std::vector<Verdict> judge(runtime::Device& device, const std::vector<Pair>& pairs,
+                           const JudgeOptions& options, JudgeReport& report);
 
 /// The question that the language-model judge is asked.
 std::string judge_question(const Pair& pair, bool swapped);

@@ -125,7 +125,7 @@ std::optional<Verdict> Verdict::parse(std::string_view line, std::string_view wh
   return verdict;
 }
 
-std::string Verdict::to_line() const {
+Json Verdict::to_json() const {
   Json json = Json::object();
   if (!id.empty()) json["id"] = id;
   json["model_a"] = model_a;
@@ -135,7 +135,7 @@ std::string Verdict::to_line() const {
   if (length_a >= 0) json["length_a"] = length_a;
   if (length_b >= 0) json["length_b"] = length_b;
   for (const auto& [key, value] : extra.as_object()) json[key] = value;
-  return json.dump();
+  return json;
 }
 
 std::vector<Verdict> read_verdicts(shard::Reader& reader, Stats& stats) {

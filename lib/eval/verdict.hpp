@@ -30,7 +30,8 @@ struct Verdict {
   /// Nothing when the judge gave no verdict (a null preference). Error{input} for what is no verdict, `where`
   /// in front.
   static std::optional<Verdict> parse(std::string_view line, std::string_view where);
-  std::string to_line() const;
+  Json to_json() const;
+  std::string to_line() const { return to_json().dump(); }
 };
 
 /// "model_a", "model_b" or "tie" for a preference.
