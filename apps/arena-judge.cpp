@@ -105,7 +105,6 @@ int main(int argc, char** argv) {
   rate.option("--anchor-rating", flags.rating.anchor_rating, "what it is fixed at");
   rate.option("--k-factor", flags.rating.k_factor, "step of Elo");
   rate.example("arena-judge rate verdicts.jsonl");
-
   auto& win_rate =
       tool.subcommand("winrate", "Verdicts → win rates with intervals.", [&] { run_win_rate(tool, flags); });
   win_rate.inputs("verdicts, or AlpacaEval annotations").output().stats();
