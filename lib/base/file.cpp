@@ -114,6 +114,11 @@ InputFile::~InputFile() {
   if (descriptor_ > STDERR_FILENO) ::close(descriptor_);
 }
 
+bool InputFile::is_pipe() const {
+  struct stat status {};
+  return ::fstat(descriptor_, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+}
+
 size_t InputFile::read(void* data, size_t size) {
   for (;;) {
     const ssize_t got = ::read(descriptor_, data, size);

@@ -27,6 +27,8 @@ class InputFile {
   /// The name for messages: the path, or "standard input".
   const std::string& name() const { return name_; }
   int descriptor() const { return descriptor_; }
+  /// True for a pipe, named or not, and for a socket: what another process writes.
+  bool is_pipe() const;
 
  private:
   int descriptor_;

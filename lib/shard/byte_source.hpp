@@ -27,6 +27,7 @@ class ByteSource {
   }
   uint64_t taken() const { return taken_; }
   const std::string& name() const { return file_.name(); }
+  bool is_pipe() const { return file_.is_pipe(); }
 
   static constexpr size_t kMaxPeek = 4096;
 

@@ -25,6 +25,11 @@ class PlainDecoder : public Decoder {
     held_ = chunk.size();
     count(chunk);
     if (!chunk.empty()) return Event::data;
+    // Even a shard without records has a header: silence means that the writer never got that far.
+    if (source_.taken() == 0 && source_.is_pipe()) {
+      fail(Kind::input, source_.name(),
+           ": nothing came through the pipe; see why the command before this one failed");
+    }
     segment_.trailer.digest = digest_->digest();
     ended_ = true;
     return Event::segment_end;

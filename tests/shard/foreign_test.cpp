@@ -1,9 +1,12 @@
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include <cstdint>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/error.hpp"
@@ -11,6 +14,7 @@
 #include "shard/shard_files.hpp"
 #include "shard/tokens.hpp"
 #include "support/catch.hpp"
+#include "support/scratch.hpp"
 
 using namespace gristmill;
 using namespace gristmill::test;
@@ -64,6 +68,16 @@ TEST_CASE("an empty input has no records and is no error", "[shard]") {
   CHECK(read_records({"/dev/null"}).empty());
   shard::Reader reader({"/dev/null"});
   CHECK(!reader.header().has_value());
+}
+
+TEST_CASE("a pipe through which nothing came is an error: its writer failed", "[shard]") {
+  const ScratchFolder scratch;
+  const std::string path = scratch.file("pipe");
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  std::thread writer([&] { ::close(::open(path.c_str(), O_WRONLY)); });
+  const std::string message = error_of([&] { read_records({path}); });
+  writer.join();
+  CHECK_THAT(message, contains("nothing came through the pipe"));
 }
 
 TEST_CASE("records pass as bytes: NUL and what is no UTF-8 are the record's affair", "[shard]") {
