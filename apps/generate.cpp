@@ -14,18 +14,16 @@ namespace {
 
 enum class Dtype { fp32 };
 
-shard::Header header(const decode::CompletionOptions& options) {
-  shard::Header header;
-  header.schema = shard::kRecords;
-  header.tool = "generate";
-  header.seed = options.generate.seed;
-  header.options["temperature"] = options.generate.sampling.temperature;
-  header.options["top_k"] = options.generate.sampling.top_k;
-  header.options["top_p"] = options.generate.sampling.top_p;
-  header.options["min_p"] = options.generate.sampling.min_p;
-  header.options["max_tokens"] = options.generate.max_tokens;
-  header.options["n"] = options.samples;
-  return header;
+/// One source of prompts, and no option that it would ignore.
+void check_flags(const cli::Tool& tool) {
+  const bool chat = tool.given("--chat");
+  int sources = (tool.common().inputs == std::vector<std::string>{"-"} ? 0 : 1) + (chat ? 1 : 0);
+  for (const char* flag : {"--prompt", "--prompt-ids"}) sources += tool.given(flag) ? 1 : 0;
+  if (sources > 1) fail(Kind::usage, "two sources of prompts: give files, --prompt, --prompt-ids or --chat");
+  if (tool.given("--system") && !chat) fail(Kind::usage, "--system is for --chat");
+  for (const char* flag : {"--n", "--output-ids", "--template", "--output", "--stats"}) {
+    if (chat && tool.given(flag)) fail(Kind::usage, flag, " has no meaning with --chat");
+  }
 }
 
 /// One prompt of the command line: its text as it comes on a terminal, records otherwise.
@@ -89,6 +87,7 @@ int main(int argc, char** argv) {
   return tool.run(argc, argv, [&] {
     const auto& common = tool.common();
     options.generate.seed = common.seed;
+    check_flags(tool);
     const bool by_ids = tool.given("--prompt-ids");
     const auto device = runtime::open_device(common.device, common.threads);
     auto session = decode::open_session(*device, model, decode::WithTokenizer::if_present, tokenizer);
@@ -100,11 +99,14 @@ int main(int argc, char** argv) {
       const auto one =
           by_ids ? decode::Prompt::of_ids(decode::parse_ids(prompt_ids)) : decode::Prompt::of_text(prompt);
       complete_prompt(session, one, options, common.output);
+      Stats stats;
+      stats.records_in = stats.records_out = 1;
+      if (!common.stats_file.empty()) tool.report(stats);
     } else {
       shard::Reader reader(common.inputs);
       auto writing = shard::writer_options(common.output, common.threads);
       writing.plain = writing.plain || common.output == "-";
-      shard::Writer writer(common.output, header(options), writing);
+      shard::Writer writer(common.output, decode::completion_header(options), writing);
       tool.report(decode::complete(session, reader, writer, options));
     }
   });

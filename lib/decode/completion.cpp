@@ -61,12 +61,33 @@ void add_requests(std::vector<Request>& requests, const std::vector<uint32_t>& i
   }
 }
 
+void check_vocabulary(const std::vector<uint32_t>& ids, int64_t size, const std::string& where) {
+  for (const uint32_t id : ids) {
+    if (static_cast<int64_t>(id) >= size)
+      fail(Kind::input, where, ": id ", id, " is outside the vocabulary of ", size);
+  }
+}
+
 void check(const CompletionOptions& options) {
   if (options.samples < 1 || options.samples > (1 << 20)) fail(Kind::usage, "--n is between 1 and 1048576");
   if (options.generate.batch < 1) fail(Kind::usage, "--batch is at least 1");
 }
 
 }  // namespace
+
+shard::Header completion_header(const CompletionOptions& options) {
+  shard::Header header;
+  header.schema = shard::kRecords;
+  header.tool = "generate";
+  header.seed = options.generate.seed;
+  header.options["temperature"] = options.generate.sampling.temperature;
+  header.options["top_k"] = options.generate.sampling.top_k;
+  header.options["top_p"] = options.generate.sampling.top_p;
+  header.options["min_p"] = options.generate.sampling.min_p;
+  header.options["max_tokens"] = options.generate.max_tokens;
+  header.options["n"] = options.samples;
+  return header;
+}
 
 Stats complete(Session& session, shard::Reader& reader, shard::Writer& writer,
                const CompletionOptions& options) {
@@ -79,6 +100,7 @@ Stats complete(Session& session, shard::Reader& reader, shard::Writer& writer,
     const uint64_t number = stats.records_in++;
     auto prompt = Prompt::parse(line, reader.where());
     const auto ids = prompt_ids(prompt, session.tokenizer.get(), options.text_template);
+    check_vocabulary(ids, session.model->config().vocab_size, reader.where());
     if (static_cast<int64_t>(ids.size()) >= session.model->config().context) {
       stats.drop("prompt_too_long");
       continue;

@@ -26,6 +26,9 @@ struct CompletionOptions {
   TextTemplate text_template = TextTemplate::none;
 };
 
+/// Provenance of a shard of completions.
+shard::Header completion_header(const CompletionOptions& options);
+
 /// Completes every prompt of the reader, a block of prompts at a time: memory is bounded by the batch. A
 /// prompt that leaves no room in the context is dropped under "prompt_too_long". The completion of a prompt
 /// depends on the seed and its place in the input, not on the batch.

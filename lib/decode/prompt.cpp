@@ -34,6 +34,7 @@ Prompt Prompt::parse(std::string_view line, std::string_view where) {
   Prompt result;
   if (const Json* ids = json.find("ids"); ids != nullptr) {
     result.ids = ids_from_json(*ids, where);
+    if (result.ids.empty()) fail(Kind::input, where, ": \"ids\" is empty: there is nothing to continue");
     result.shown = *ids;
   } else if (const Json* prompt = json.find("prompt"); prompt != nullptr && prompt->is_string()) {
     result.text = prompt->as_string();

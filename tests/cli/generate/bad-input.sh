@@ -21,6 +21,15 @@ expect 2 "no token id" generate --model m --prompt-ids 1,x
 expect 1 "outside the vocabulary" generate --model m --prompt-ids 512
 echo '{"text":"x"}' >in.jsonl
 expect 1 "record 1" generate --model m in.jsonl
+echo '{"ids":[]}' | cat in.jsonl - >empty.jsonl
+sed -i '1s/.*/{"ids":[1]}/' empty.jsonl
+expect 1 "record 2.*empty" generate --model m --output-ids -o out.jsonl empty.jsonl
+printf '%s\n' '{"ids":[1]}' '{"ids":[2]}' '{"ids":[512]}' >ids.jsonl
+expect 1 "record 3.*512" generate --model m --n 4 --output-ids -o out.jsonl ids.jsonl
+expect 2 "two sources" generate --model m --prompt x --prompt-ids 1
+expect 2 "two sources" generate --model m --chat ids.jsonl
+expect 2 "--system" generate --model m --prompt x --system y
+expect 2 "--n has no meaning" generate --model m --chat --n 2
 head -c 3000 m/model.safetensors >cut && mv cut m/model.safetensors
 expect 1 "safetensors" generate --model m --prompt x
 echo done
