@@ -64,6 +64,7 @@ int main(int argc, char** argv) {
     shard::Reader reader(common.inputs);
     const auto questions = eval::read_questions(reader, options.task, stats);
     if (!dev.empty()) {
+      if (options.shots == 0) fail(Kind::usage, "--dev is for --shots: say how many examples");
       shard::Reader examples({dev});
       Stats example_stats;
       options.examples = eval::read_questions(examples, options.task, example_stats);

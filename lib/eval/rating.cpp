@@ -76,10 +76,9 @@ std::vector<double> sequential_elo(const Battles& battles, const std::vector<Bat
        "; add battles, rate them apart, or use --prior 1");
 }
 
-/// Shifts so that the anchor (or, without one, the mean) is where it should be.
+/// Shifts so that the anchor (or, without one, the mean, where ratings begin) is where it should be.
 void place(std::vector<double>& ratings, const RatingOptions& options, size_t anchor) {
-  if (anchor >= ratings.size()) return;
-  const double shift = options.anchor_rating - ratings[anchor];
+  const double shift = options.anchor_rating - (anchor < ratings.size() ? ratings[anchor] : kStart);
   for (double& rating : ratings) rating += shift;
 }
 

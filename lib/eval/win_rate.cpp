@@ -151,6 +151,10 @@ Json WinRate::to_json() const {
 std::vector<WinRate> win_rates(const std::vector<Verdict>& verdicts, const WinRateOptions& options) {
   if (!(options.confidence > 0 && options.confidence < 1))
     fail(Kind::usage, "--confidence lies between 0 and 1");
+  const auto& length = options.length;
+  const bool steered = !length.difficulty.empty() || !length.variants.empty() || length.strength > 0;
+  if (steered && !options.length_controlled)
+    fail(Kind::usage, "--difficulty, --variants and --strength are for --length-controlled");
   std::vector<WinRate> rows;
   for (const auto& [model, sides] : sides_by_model(verdicts, options.baseline)) {
     rows.push_back(summarize(model, sides, options));
