@@ -33,6 +33,25 @@ std::string duration_text(double seconds) {
   return str(whole / 3600, " h ", whole % 3600 / 60, " min");
 }
 
+void check(const TrainOptions& options) {
+  const auto within = [](const char* name, double value, double low, double high) {
+    if (!(value >= low && value <= high))
+      fail(Kind::usage, name, " must lie between ", low, " and ", high, ", not ", value);
+  };
+  const auto below_one = [](const char* name, double value) {
+    if (!(value >= 0 && value < 1)) fail(Kind::usage, name, " must be at least 0 and below 1, not ", value);
+  };
+  if (!(options.learning_rate > 0) || !std::isfinite(options.learning_rate))
+    fail(Kind::usage, "--lr must be above 0, not ", options.learning_rate);
+  below_one("--beta1", options.beta1);
+  below_one("--beta2", options.beta2);
+  within("--warmup", options.schedule.warmup_share, 0, 1);
+  within("--decay", options.schedule.decay_share, 0, 1);
+  within("--final-lr", options.schedule.final_share, 0, 1);
+  if (!(options.weight_decay >= 0)) fail(Kind::usage, "--weight-decay must not be below 0");
+  if (!(options.clip_norm >= 0)) fail(Kind::usage, "the largest gradient norm must not be below 0 (0 = off)");
+}
+
 OptimizerOptions optimizer_options(const TrainOptions& options) {
   return {options.beta1, options.beta2, options.epsilon, options.weight_decay, options.clip_norm};
 }
@@ -191,6 +210,7 @@ class Loop {
 void run(Objective& objective, const TrainOptions& options, const Json& record,
          const std::string& tokenizer_directory) {
   if (options.run_dir.empty()) fail(Kind::usage, "no run directory; name one with --run-dir");
+  check(options);
   Loop(objective, options, record, tokenizer_directory).run();
 }
 
