@@ -2,6 +2,7 @@
 
 #include "align/dpo.hpp"
 #include "base/cli.hpp"
+#include "base/error.hpp"
 #include "decode/session.hpp"
 #include "train/flags.hpp"
 
@@ -70,20 +71,27 @@ int main(int argc, char** argv) {
     // Before training and before a resumed checkpoint is loaded, the policy is the reference.
     auto reference =
         reference_model.empty() ? decode::Session{} : decode::open_session(*device, reference_model);
+    if (!reference_model.empty() && reference.tokens().hash() != session.tokens().hash()) {
+      fail(Kind::input, reference_model, ": the reference has another tokenizer than ", model,
+           "; name a model with the same tokenizer");
+    }
     auto& frozen = reference_model.empty() ? *session.model : *reference.model;
     auto references = align::reference_log_probs(frozen, pairs, options.micro_batch_tokens);
     auto held_references = align::reference_log_probs(frozen, held, options.micro_batch_tokens);
     reference.model.reset();
 
     Json record = train::to_json(loop);
-    record["tool"] = "dpo";
+    record["about"]["tool"] = "dpo";
     record["loss"] = name_of(options.loss.loss);
     record["beta"] = options.loss.beta;
-    record["label_smoothing"] = options.loss.label_smoothing;
+    record["label-smoothing"] = options.loss.label_smoothing;
     record["epochs"] = options.epochs;
-    record["batch_size"] = options.batch_size;
-    record["micro_batch_tokens"] = options.micro_batch_tokens;
-    record["examples"] = stats.records_out;
+    record["batch-size"] = options.batch_size;
+    record["micro-batch-tokens"] = options.micro_batch_tokens;
+    record["about"]["examples"] = stats.records_out;
+    record["about"]["data_digest"] = align::digest(pairs);
+    record["model"] = session.path;
+    record["reference"] = reference_model.empty() ? session.path : reference.path;
     align::DpoObjective objective(*session.model, std::move(pairs), std::move(references), std::move(held),
                                   std::move(held_references), options);
     train::run(objective, loop, record, session.path);

@@ -1,5 +1,7 @@
 // ppo: proximal policy optimization against a reward model.
 
+#include <algorithm>
+
 #include "align/ppo.hpp"
 #include "base/cli.hpp"
 #include "base/error.hpp"
@@ -31,27 +33,6 @@ void add_method_flags(cli::Tool& tool, align::PpoOptions& options) {
               "steer --kl-coef towards this KL a response, in nats; 0 = fixed");
   tool.option("--missing-end-penalty", options.missing_end_penalty,
               "taken from the score of a response that does not end");
-}
-
-Json record_of(const train::TrainOptions& loop, const align::PpoOptions& options, uint64_t prompts) {
-  Json record = train::to_json(loop);
-  record["tool"] = "ppo";
-  record["iterations"] = options.iterations;
-  record["rollout_batch"] = options.rollout_batch;
-  record["epochs"] = options.epochs;
-  record["mini_batches"] = options.mini_batches;
-  record["micro_batch_tokens"] = options.micro_batch_tokens;
-  record["max_response_tokens"] = options.max_response_tokens;
-  record["temperature"] = options.temperature;
-  record["clip"] = options.clip;
-  record["value_clip"] = options.value_clip;
-  record["gamma"] = options.gamma;
-  record["lambda"] = options.lambda;
-  record["kl_coef"] = options.kl_coef;
-  record["target_kl"] = options.target_kl;
-  record["missing_end_penalty"] = options.missing_end_penalty;
-  record["prompts"] = prompts;
-  return record;
 }
 
 }  // namespace
@@ -96,12 +77,24 @@ int main(int argc, char** argv) {
     }
     const auto critic = model::load_model(*device, reward.path, model::Head::scalar, tool.common().seed);
     const tokenizer::ChatTemplate chat(policy.tokens());
-    const int64_t room = policy.model->config().context - options.max_response_tokens;
+    const int64_t context = std::min(policy.model->config().context, critic->config().context);
+    const int64_t room = context - options.max_response_tokens;
+    if (room < 1) {
+      fail(Kind::usage, "--max-response-tokens ", options.max_response_tokens,
+           " leaves no room for a prompt in the models' context of ", context);
+    }
     Stats stats;
     auto prompts = align::load_prompts(data, chat, room, stats);
+    Json record = train::to_json(loop);
+    record["about"]["tool"] = "ppo";
+    align::put(options, record);
+    record["about"]["prompts"] = stats.records_out;
+    record["about"]["data_digest"] = align::digest(prompts);
+    record["model"] = policy.path;
+    record["reward-model"] = reward.path;
     align::PpoObjective objective(*policy.model, *critic, *reference.model, *reward.model, std::move(prompts),
                                   chat.end_of_turn(), options);
-    train::run(objective, loop, record_of(loop, options, stats.records_out), policy.path);
+    train::run(objective, loop, record, policy.path);
     tool.report(stats);
   });
 }

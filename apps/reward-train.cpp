@@ -47,12 +47,14 @@ int main(int argc, char** argv) {
       held = align::load_preferences(validation, chat, reward->config().context, held_out);
 
     Json record = train::to_json(loop);
-    record["tool"] = "reward-train";
+    record["about"]["tool"] = "reward-train";
     record["epochs"] = options.epochs;
-    record["batch_size"] = options.batch_size;
-    record["micro_batch_tokens"] = options.micro_batch_tokens;
+    record["batch-size"] = options.batch_size;
+    record["micro-batch-tokens"] = options.micro_batch_tokens;
     record["centering"] = options.centering;
-    record["examples"] = stats.records_out;
+    record["about"]["examples"] = stats.records_out;
+    record["about"]["data_digest"] = align::digest(pairs);
+    record["model"] = directory;
     align::RewardObjective objective(*reward, std::move(pairs), std::move(held), options);
     train::run(objective, loop, record, directory);
     tool.report(stats);

@@ -44,11 +44,13 @@ int main(int argc, char** argv) {
     if (!validation.empty()) held = align::load_conversations(validation, chat, context, held_out);
 
     Json record = train::to_json(loop);
-    record["tool"] = "sft";
+    record["about"]["tool"] = "sft";
     record["epochs"] = options.epochs;
-    record["batch_size"] = options.batch_size;
-    record["micro_batch_tokens"] = options.micro_batch_tokens;
-    record["examples"] = stats.records_out;
+    record["batch-size"] = options.batch_size;
+    record["micro-batch-tokens"] = options.micro_batch_tokens;
+    record["about"]["examples"] = stats.records_out;
+    record["about"]["data_digest"] = align::digest(examples);
+    record["model"] = session.path;
     align::SftObjective objective(*session.model, std::move(examples), std::move(held), options);
     train::run(objective, loop, record, session.path);
     tool.report(stats);

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "base/rng.hpp"
 #include "shard/reader.hpp"
 
@@ -59,6 +60,18 @@ std::vector<shard::Message> prompt_messages(std::string_view record, const std::
   return messages;
 }
 
+template <class Value>
+void hash_values(Xxh64Stream& hash, const std::vector<Value>& values) {
+  const uint64_t size = values.size();
+  hash.update(&size, sizeof size);
+  hash.update(values.data(), size * sizeof(Value));
+}
+
+void hash_sequence(Xxh64Stream& hash, const Sequence& sequence) {
+  hash_values(hash, sequence.ids);
+  hash_values(hash, sequence.mask);
+}
+
 }  // namespace
 
 std::vector<Sequence> load_conversations(const std::vector<std::string>& files,
@@ -107,6 +120,28 @@ std::vector<PromptExample> load_prompts(const std::vector<std::string>& files,
   return out;
 }
 
+std::string digest(const std::vector<Sequence>& examples) {
+  Xxh64Stream hash;
+  for (const auto& example : examples) hash_sequence(hash, example);
+  return str(hash.digest());
+}
+
+std::string digest(const std::vector<PairExample>& examples) {
+  Xxh64Stream hash;
+  for (const auto& example : examples) {
+    hash_sequence(hash, example.chosen);
+    hash_sequence(hash, example.rejected);
+    hash.update(&example.margin, sizeof example.margin);
+  }
+  return str(hash.digest());
+}
+
+std::string digest(const std::vector<PromptExample>& examples) {
+  Xxh64Stream hash;
+  for (const auto& example : examples) hash_values(hash, example.ids);
+  return str(hash.digest());
+}
+
 EpochSampler::EpochSampler(size_t items, int64_t batch, int64_t epochs, uint64_t seed)
     : count_(items), batch_(batch), epochs_(epochs), seed_(seed) {
   if (batch < 1 || epochs < 1) fail(Kind::usage, "--batch-size and --epochs must be at least 1");
@@ -114,19 +149,31 @@ EpochSampler::EpochSampler(size_t items, int64_t batch, int64_t epochs, uint64_t
   steps_per_epoch_ = (static_cast<int64_t>(items) + batch - 1) / batch;
 }
 
+void EpochSampler::permute(int64_t epoch) {
+  if (epoch == permuted_epoch_) return;
+  permutation_.resize(count_);
+  std::iota(permutation_.begin(), permutation_.end(), size_t{0});
+  Rng rng(seed_, stream_of(RandomStream::shuffle, static_cast<uint64_t>(epoch)));
+  for (size_t i = count_; i > 1; --i) std::swap(permutation_[i - 1], permutation_[rng.below(i)]);
+  permuted_epoch_ = epoch;
+}
+
 std::vector<size_t> EpochSampler::items(int64_t step) {
-  const int64_t epoch = step / steps_per_epoch_;
-  if (epoch != permuted_epoch_) {
-    permutation_.resize(count_);
-    std::iota(permutation_.begin(), permutation_.end(), size_t{0});
-    Rng rng(seed_, stream_of(RandomStream::shuffle, static_cast<uint64_t>(epoch)));
-    for (size_t i = count_; i > 1; --i) std::swap(permutation_[i - 1], permutation_[rng.below(i)]);
-    permuted_epoch_ = epoch;
-  }
+  permute(step / steps_per_epoch_);
   const auto first = static_cast<size_t>((step % steps_per_epoch_) * batch_);
   const auto last = std::min(count_, first + static_cast<size_t>(batch_));
   return {permutation_.begin() + static_cast<std::ptrdiff_t>(first),
           permutation_.begin() + static_cast<std::ptrdiff_t>(last)};
+}
+
+std::vector<size_t> EpochSampler::whole_batch(int64_t step) {
+  std::vector<size_t> batch;
+  const auto count = static_cast<int64_t>(count_);
+  for (int64_t position = step * batch_; position < (step + 1) * batch_; ++position) {
+    permute(position / count);
+    batch.push_back(permutation_[static_cast<size_t>(position % count)]);
+  }
+  return batch;
 }
 
 }  // namespace gristmill::align

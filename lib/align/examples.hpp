@@ -42,16 +42,26 @@ std::vector<PromptExample> load_prompts(const std::vector<std::string>& files,
                                         const tokenizer::ChatTemplate& chat, int64_t max_tokens,
                                         Stats& stats);
 
-/// Which items optimizer step `step` takes: every epoch is a fresh permutation by (seed, epoch) cut into
-/// batches; the last of an epoch may be smaller.
+/// Names examples by their content and order: a run is resumed with the examples it was begun with.
+std::string digest(const std::vector<Sequence>& examples);
+std::string digest(const std::vector<PairExample>& examples);
+std::string digest(const std::vector<PromptExample>& examples);
+
+/// Which items optimizer step `step` takes: every epoch is a fresh permutation by (seed, epoch).
 class EpochSampler {
  public:
   EpochSampler(size_t items, int64_t batch, int64_t epochs, uint64_t seed);
   int64_t total_steps() const { return steps_per_epoch_ * epochs_; }
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  /// Epochs are cut into batches; the last of an epoch may be smaller.
   std::vector<size_t> items(int64_t step);
+  /// Epochs follow each other without a seam: always a whole batch, with repetitions if there are fewer
+  /// items.
+  std::vector<size_t> whole_batch(int64_t step);
 
  private:
+  void permute(int64_t epoch);
+
   size_t count_;
   int64_t batch_, epochs_, steps_per_epoch_;
   uint64_t seed_;

@@ -26,6 +26,23 @@ void validate(const PpoOptions& options) {
   if (!(options.kl_coef >= 0)) fail(Kind::usage, "--kl-coef must not be negative");
 }
 
+void put(const PpoOptions& options, Json& record) {
+  record["iterations"] = options.iterations;
+  record["rollout-batch"] = options.rollout_batch;
+  record["epochs"] = options.epochs;
+  record["mini-batches"] = options.mini_batches;
+  record["micro-batch-tokens"] = options.micro_batch_tokens;
+  record["max-response-tokens"] = options.max_response_tokens;
+  record["temperature"] = options.temperature;
+  record["clip"] = options.clip;
+  record["value-clip"] = options.value_clip;
+  record["gamma"] = options.gamma;
+  record["lambda"] = options.lambda;
+  record["kl-coef"] = options.kl_coef;
+  record["target-kl"] = options.target_kl;
+  record["missing-end-penalty"] = options.missing_end_penalty;
+}
+
 PpoObjective::PpoObjective(model::Transformer& policy, model::Transformer& critic,
                            model::Transformer& reference, model::Transformer& reward_model,
                            std::vector<PromptExample> prompts, uint32_t end_of_turn,
@@ -57,7 +74,7 @@ void PpoObjective::check_sampler(const Rollout& rollout, int64_t iteration) cons
 
 void PpoObjective::collect(int64_t iteration) {
   std::vector<const PromptExample*> prompts;
-  for (const size_t item : sampler_.items(iteration)) prompts.push_back(&prompts_[item]);
+  for (const size_t item : sampler_.whole_batch(iteration)) prompts.push_back(&prompts_[item]);
   decode::GenerateOptions generate;
   generate.sampling.temperature = options_.temperature;
   generate.max_tokens = options_.max_response_tokens;

@@ -32,6 +32,8 @@ struct PpoOptions {
 
 /// Error{usage} that names the option.
 void validate(const PpoOptions& options);
+/// Adds the options to a run's record.
+void put(const PpoOptions& options, Json& record);
 
 class PpoObjective : public train::Objective {
  public:

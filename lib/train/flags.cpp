@@ -45,13 +45,16 @@ Json to_json(const TrainOptions& options) {
   }
   json["warmup"] = options.schedule.warmup_share;
   json["decay"] = options.schedule.decay_share;
-  json["final_lr"] = options.schedule.final_share;
+  json["final-lr"] = options.schedule.final_share;
   json["beta1"] = options.beta1;
   json["beta2"] = options.beta2;
-  json["epsilon"] = options.epsilon;
-  json["weight_decay"] = options.weight_decay;
-  json["clip_norm"] = options.clip_norm;
+  json["weight-decay"] = options.weight_decay;
+  json["clip-norm"] = options.clip_norm;
+  json["checkpoint-every"] = options.checkpoint_every;
+  json["keep-checkpoints"] = options.keep_checkpoints;
+  json["validate-every"] = options.validate_every;
   json["seed"] = options.seed;
+  json["about"]["epsilon"] = options.epsilon;
   return json;
 }
 

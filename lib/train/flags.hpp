@@ -11,7 +11,7 @@ namespace gristmill::train {
 /// Adds --run-dir, --resume, --lr, --schedule and the other options of the loop; defaults are those in `options`.
 void add_train_flags(cli::Tool& tool, TrainOptions& options);
 
-/// What config.toml keeps of them: everything that affects the result.
+/// What config.toml keeps of them, under the names of the flags; "about" holds what has none.
 Json to_json(const TrainOptions& options);
 
 }  // namespace gristmill::train

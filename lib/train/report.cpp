@@ -224,8 +224,13 @@ void write_report(const std::string& run_dir, const Json& record) {
       if (const Json* value = lines.back().find(key)) facts.emplace_back(str("last ", key), value->dump());
     }
   }
-  for (const auto& [key, value] : record.as_object()) {
+  const auto add = [&](const std::string& key, const Json& value) {
     facts.emplace_back(key, value.is_string() ? value.as_string() : value.dump());
+  };
+  for (const auto& [key, value] : record.as_object()) {
+    if (!value.is_object()) add(key, value);
+    if (value.is_object())
+      for (const auto& [name, fact] : value.as_object()) add(name, fact);
   }
   const std::filesystem::path root(run_dir);
   write_file((root / "report.html").string(),

@@ -39,6 +39,17 @@ bool is_free(std::string_view key) {
   return key == "checkpoint-every" || key == "validate-every" || key == "keep-checkpoints";
 }
 
+/// Members of objects as members of the whole.
+Json flattened(const Json& record) {
+  Json flat = Json::object();
+  for (const auto& [key, value] : record.as_object()) {
+    if (!value.is_object()) flat[key] = value;
+    if (value.is_object())
+      for (const auto& [name, fact] : value.as_object()) flat[name] = fact;
+  }
+  return flat;
+}
+
 std::string shown(const Json* value) { return value == nullptr ? "absent" : value->dump(); }
 
 }  // namespace
@@ -64,13 +75,13 @@ void write_config(const std::string& run_dir, const Json& record) {
   append_members(text, record);
   for (const auto& [key, value] : record.as_object()) {
     if (!value.is_object()) continue;
-    text += "\n[" + toml_key(key) + "]\n";
-    append_members(text, value);
+    for (const auto& [name, fact] : value.as_object()) text += str("# ", name, ": ", fact.dump(), "\n");
   }
   write_file((fs::path(run_dir) / "config.toml").string(), text);
 }
 
-void require_same_options(const Json& saved, const Json& now, const std::string& checkpoint) {
+void require_same_options(const Json& saved_record, const Json& record, const std::string& checkpoint) {
+  const Json saved = flattened(saved_record), now = flattened(record);
   std::vector<std::string> differences;
   for (const auto& [key, value] : now.as_object()) {
     const Json* before = saved.find(key);

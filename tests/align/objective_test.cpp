@@ -237,6 +237,22 @@ TEST_CASE("PPO checkpoints between iterations only, and its samples do not depen
   CHECK(later.values == direct.values);
 }
 
+TEST_CASE("a whole batch goes on in the next epoch where this one ends", "[align]") {
+  EpochSampler sampler(5, 4, 3, 1), larger(3, 7, 1, 1);
+  std::vector<size_t> seen;
+  for (const int64_t step : {0, 1, 2, 3, 4}) {
+    const auto batch = sampler.whole_batch(step);
+    CHECK(batch.size() == 4);
+    seen.insert(seen.end(), batch.begin(), batch.end());
+  }
+  for (size_t epoch = 0; epoch < 4; ++epoch) {
+    const auto first = seen.begin() + static_cast<std::ptrdiff_t>(5 * epoch);
+    CHECK(std::set<size_t>(first, first + 5).size() == 5);
+  }
+  CHECK(larger.whole_batch(0).size() == 7);
+  CHECK(sampler.whole_batch(1) == std::vector<size_t>(seen.begin() + 4, seen.begin() + 8));
+}
+
 TEST_CASE("PPO refuses a sampler that draws from another distribution", "[align]") {
   const auto device = runtime::open_reference_device(runtime::DType::f64);
   PpoOptions options;
