@@ -98,9 +98,9 @@ bool is_ignorable(const std::string& stored, const Config& config) {
   return stored == "lm_head.weight";
 }
 
-void refuse_unknown(const WeightFiles& files, const ParameterSet& parameters, const Config& config) {
+void refuse_unknown(const WeightFiles& files, const std::vector<ParameterInfo>& table, const Config& config) {
   std::set<std::string> known;
-  for (const auto& info : parameters.table()) {
+  for (const auto& info : table) {
     if (const auto stored = files.stored_name(info.name)) known.insert(*stored);
   }
   for (const auto& [stored, owner] : files.names()) {
@@ -115,19 +115,31 @@ void refuse_unknown(const WeightFiles& files, const ParameterSet& parameters, co
 template <class Value>
 void check_finite(const std::vector<Value>& values, const std::string& where) {
   for (size_t i = 0; i < values.size(); ++i) {
-    if (!std::isfinite(values[i])) fail(Kind::input, where, " holds ", values[i], " at element ", i);
+    if (!std::isfinite(values[i]))
+      fail(Kind::input, where, " holds ", values[i], " at element ", i, "; use an earlier checkpoint");
+  }
+}
+
+/// All of it from the files' headers: what a configuration claims is not allocated before the files confirm
+/// it.
+void check_files(const WeightFiles& files, const std::string& directory, const Config& config,
+                 bool may_lack_score) {
+  const auto table = parameter_table(config);
+  refuse_unknown(files, table, config);
+  for (const auto& info : table) {
+    const auto stored = files.stored_name(info.name);
+    if (!stored && info.name == "score.weight" && may_lack_score) continue;
+    if (!stored) fail(Kind::input, directory, ": tensor ", info.name, " is missing");
+    const auto& shape = files.file_of(*stored).tensors().at(*stored).shape;
+    if (shape == info.shape) continue;
+    fail(Kind::input, files.where(*stored), " has shape ", shape_text(shape), "; the configuration needs ",
+         shape_text(info.shape));
   }
 }
 
 void load_tensor(ParameterSet& parameters, size_t index, const WeightFiles& files,
                  const std::string& stored) {
-  const auto& info = parameters.table()[index];
   const auto& file = files.file_of(stored);
-  const auto& shape = file.tensors().at(stored).shape;
-  if (shape != info.shape) {
-    fail(Kind::input, files.where(stored), " has shape ", shape_text(shape), "; the configuration needs ",
-         shape_text(info.shape));
-  }
   if (parameters.device().real() == runtime::DType::f64) {
     const auto values = file.read_double(stored);
     check_finite(values, files.where(stored));
@@ -139,17 +151,11 @@ void load_tensor(ParameterSet& parameters, size_t index, const WeightFiles& file
   }
 }
 
-void load_into(Transformer& model, const std::string& directory, bool may_lack_score) {
-  const WeightFiles files(directory);
-  refuse_unknown(files, model.parameters(), model.config());
-  for (size_t i = 0; i < model.parameters().size(); ++i) {
-    const auto& name = model.parameters().table()[i].name;
-    const auto stored = files.stored_name(name);
-    if (stored) {
-      load_tensor(model.parameters(), i, files, *stored);
-    } else if (name != "score.weight" || !may_lack_score) {
-      fail(Kind::input, directory, ": tensor ", name, " is missing");
-    }
+/// After check_files().
+void load_into(ParameterSet& parameters, const WeightFiles& files) {
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (const auto stored = files.stored_name(parameters.table()[i].name))
+      load_tensor(parameters, i, files, *stored);
   }
 }
 
@@ -208,9 +214,11 @@ std::unique_ptr<Transformer> load_model(runtime::Device& device, const std::stri
   }
   const bool new_score = config.head == Head::language && head == Head::scalar;
   config.head = head;
+  const WeightFiles files(directory);
+  check_files(files, directory, config, new_score);
   auto model = std::make_unique<Transformer>(device, config);
   if (new_score) initialize(model->parameters(), seed);
-  load_into(*model, directory, new_score);
+  load_into(model->parameters(), files);
   return model;
 }
 
@@ -218,7 +226,9 @@ void load_weights(Transformer& model, const std::string& directory) {
   const Config config = load_config(directory);
   if (config != model.config())
     fail(Kind::input, directory, ": the configuration is another than the model's");
-  load_into(model, directory, false);
+  const WeightFiles files(directory);
+  check_files(files, directory, config, false);
+  load_into(model.parameters(), files);
 }
 
 void save_model(const Transformer& model, const std::string& directory,

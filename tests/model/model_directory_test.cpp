@@ -141,6 +141,15 @@ TEST_CASE("a missing, misshapen, unknown or non-finite tensor is named", "[model
   });
 }
 
+TEST_CASE("what a configuration claims is compared with the file before memory is asked for", "[model]") {
+  EditableModel files(test::small_llama(false));
+  Json json = llama_json();
+  json["vocab_size"] = int64_t{1} << 28;
+  json["hidden_size"] = int64_t{1} << 12;  // two tables of 4 TiB
+  write_file(files.folder().file("config.json"), json.dump());
+  CHECK_THROWS_WITH(files.hidden(), test::contains("[37, 24]; the configuration needs [268435456, 4096]"));
+}
+
 TEST_CASE("names without the body's prefix, stored masks and a stored tied head are accepted", "[model]") {
   EditableModel files(test::small_gpt2());
   const auto expected = files.hidden();
