@@ -43,6 +43,24 @@ TEST_CASE("every DPO loss has the gradient of its value", "[align]") {
   }
 }
 
+TEST_CASE("DPO's losses have their papers' values at a pair worked by hand", "[align]") {
+  const PairLogProbs pair{-24,   -26.25, -25,
+                          -25.5, 12,     11};  // ratios 1 and -0.75, margin 1.75, β · margin 0.525
+  const auto loss = [&](DpoLoss kind, double smoothing) {
+    return dpo_loss(pair, {kind, 0.3, smoothing}).loss;
+  };
+  const double right = std::log1p(std::exp(-0.525)), wrong = std::log1p(std::exp(0.525));
+  CHECK(loss(DpoLoss::sigmoid, 0) == Approx(right));
+  CHECK(loss(DpoLoss::sigmoid, 0.2) == Approx(0.8 * right + 0.2 * wrong));
+  CHECK(loss(DpoLoss::robust, 0.2) == Approx((0.8 * right - 0.2 * wrong) / 0.6));
+  CHECK(loss(DpoLoss::hinge, 0) == Approx(0.475));
+  CHECK(loss(DpoLoss::ipo, 0) == Approx(std::pow(1.75 - 1 / 0.6, 2)));
+  const double by_length = 1.0 / 12 + 0.75 / 11;
+  CHECK(loss(DpoLoss::ipo_average, 0) == Approx(std::pow(by_length - 1 / 0.6, 2)));
+  CHECK(loss(DpoLoss::sigmoid_norm, 0) == Approx(std::log1p(std::exp(-0.3 * by_length))));
+  CHECK(bradley_terry_loss(2, 0.5, 0.25, 0.01).loss == Approx(std::log1p(std::exp(-1.25)) + 0.0625));
+}
+
 TEST_CASE("DPO at the reference has the loss ln 2 whatever the data", "[align]") {
   const PairLogProbs pair{-24, -26.25, -24, -26.25, 12, 11};
   CHECK(dpo_loss(pair, {DpoLoss::sigmoid, 0.1, 0}).loss == Approx(std::log(2)));
@@ -78,6 +96,29 @@ TEST_CASE("PPO's terms have the gradients of their values, clipped or not", "[al
     CHECK(term.d_value ==
           Approx(slope([&](double x) { return value_term(x, 0.2, 0.6, 0.2).loss; }, v)).margin(1e-6));
   }
+}
+
+TEST_CASE("PPO's terms, rewards and advantages have the values worked by hand", "[align]") {
+  const auto at_one = policy_term(-1, -1, 2, 0.2), better = policy_term(-1 + std::log(1.5), -1, 2, 0.2),
+             worse = policy_term(-1 + std::log(1.5), -1, -2, 0.2);
+  CHECK(at_one.loss == Approx(-2));
+  CHECK(at_one.d_log_prob == Approx(-2));  // descent raises what was better than expected
+  CHECK(better.loss == Approx(-2.4));
+  CHECK(better.clipped);
+  CHECK(worse.loss == Approx(3));
+  CHECK_FALSE(worse.clipped);
+  CHECK(value_term(0.5, 0.2, 0.6, 0.2).loss == Approx(0.5 * 0.04));
+  CHECK(value_term(0.1, 0.2, 0.6, 0.2).loss == Approx(0.5 * 0.25));
+  const std::vector<double> log_probs = {-1, -2}, reference = {-1.5, -1};
+  const auto ended = token_rewards(log_probs, reference, 3, true, {0.1, 1});
+  CHECK(ended[0] == Approx(-0.05));
+  CHECK(ended[1] == Approx(3.1));
+  CHECK(token_rewards(log_probs, reference, 3, false, {0.1, 1})[1] == Approx(2.1));
+  const std::vector<double> rewards = {1, 2}, values = {0.5, 0.25};
+  const auto got = generalised_advantages(rewards, values, 0.9, 0.5);
+  CHECK(got.advantages[1] == Approx(1.75));
+  CHECK(got.advantages[0] == Approx(0.725 + 0.45 * 1.75));
+  CHECK(got.returns[0] == Approx(0.725 + 0.45 * 1.75 + 0.5));
 }
 
 TEST_CASE("unit lambda and gamma give Monte-Carlo returns", "[align]") {

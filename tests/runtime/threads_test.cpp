@@ -1,7 +1,9 @@
 // Bits: the same for any number of threads, in any batch, and in the order that the contract states.
 
+#include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lab.hpp"
@@ -23,6 +25,76 @@ TEST_CASE("no result depends on the number of threads", "[runtime]") {
     INFO(scenario.name);
     CHECK((run(*two) == expected));
     CHECK((run(*three) == expected));
+  }
+}
+
+namespace {
+
+/// Methods whose scenarios cost less than waking a second thread, at sizes that are worth three.
+std::vector<Scenario> large_scenarios() {
+  std::vector<Scenario> all;
+  const auto add = [&](const std::string& name, std::function<Outputs(Lab&)> run) {
+    all.push_back({name, 0, std::move(run)});
+  };
+  constexpr int64_t kRows = 4000, kCols = 60;
+  const auto real = [](Lab& lab) { return lab.real(kRows, kCols); };
+  add("sum_rows", [=](Lab& lab) {
+    const View in = real(lab), out = lab.real(1, kCols);
+    lab.backend().sum_rows(out, in);
+    return Outputs{lab.read(out)};
+  });
+  add("sum_of_squares", [=](Lab& lab) {
+    const View in = real(lab), out = lab.doubles(1, 1);
+    lab.backend().sum_of_squares(out, in);
+    return Outputs{lab.read(out)};
+  });
+  add("axpy", [=](Lab& lab) {
+    const View in = real(lab), out = real(lab);
+    lab.backend().axpy(out, 0.3, in);
+    return Outputs{lab.read(out)};
+  });
+  add("embedding", [=](Lab& lab) {
+    const View table = lab.real(3000, kCols), ids = lab.random_ints(kRows, 3000), out = real(lab);
+    lab.backend().embedding(out, table, ids, true);
+    return Outputs{lab.read(out)};
+  });
+  add("embedding_backward", [=](Lab& lab) {
+    const View table = lab.real(3000, kCols), ids = lab.random_ints(kRows, 3000), out = real(lab);
+    lab.backend().embedding_backward(table, out, ids);
+    return Outputs{lab.read(table)};
+  });
+  add("rmsnorm", [=](Lab& lab) {
+    const View in = real(lab), out = real(lab), weight = lab.real(1, kCols), rstd = lab.real(kRows, 1);
+    lab.backend().rmsnorm(out, rstd, in, weight, 1e-5);
+    const View dweight = lab.real(1, kCols);
+    lab.backend().rmsnorm_backward(out, true, dweight, in, in, weight, rstd);
+    return Outputs{lab.read(out), lab.read(rstd), lab.read(dweight)};
+  });
+  add("rotary", [=](Lab& lab) {
+    const View x = real(lab), positions = lab.random_ints(kRows, 500), frequencies = lab.real(1, 10);
+    lab.backend().rotary(x, positions, frequencies, 3, 20, false);
+    return Outputs{lab.read(x)};
+  });
+  add("sample", [=](Lab& lab) {
+    std::vector<double> draws;
+    for (int64_t r = 0; r < kRows; ++r) draws.push_back(static_cast<double>(r) / static_cast<double>(kRows));
+    const View logits = real(lab), uniforms = lab.values(kRows, 1, draws), value = lab.real(kRows, 1);
+    const View ids = lab.random_ints(kRows, 1);
+    lab.backend().sample(ids, value, logits, uniforms, {0.8, 20, 0.9, 0});
+    return Outputs{lab.read(value), lab.read(ids)};
+  });
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("results of large inputs do not depend on the number of threads", "[runtime]") {
+  const std::string isa = available_isas().back();
+  const auto one = open_cpu_at(isa, 1), three = open_cpu_at(isa, 3);
+  for (const Scenario& scenario : large_scenarios()) {
+    Lab alone(*one), shared(*three);
+    INFO(scenario.name);
+    CHECK((scenario.run(shared) == scenario.run(alone)));
   }
 }
 
