@@ -70,6 +70,10 @@ class GzipDecoder : public Decoder {
   bool start_member() {
     const std::string_view head = source_.peek(2);
     if (head.empty()) return false;
+    if (head == "\x1f"sv) {
+      fail(Kind::input, source_.name(), ": the gzip data is cut off at byte ", source_.taken() + 1,
+           "; fetch the file again");
+    }
     if (head != "\x1f\x8b"sv) {
       fail(Kind::input, source_.name(), ": bytes that are no gzip follow the member that ends at byte ",
            source_.taken());

@@ -119,6 +119,7 @@ TEST_CASE("a gzip file cut at any byte of a member is an error", "[shard]") {
     INFO(size);
     REQUIRE(error_of_reading(stored.substr(0, size)).empty() == whole);
   }
+  CHECK(contains(error_of_reading(first.substr(0, 1)), "cut off"));
   CHECK(contains(error_of_reading(first + "garbage"), "no gzip"));
   std::string damaged = first;
   damaged[first.size() - 5] = static_cast<char>(~damaged[first.size() - 5]);
