@@ -143,6 +143,10 @@ Trained train_items(const std::function<std::optional<std::string>()>& next_item
           counter.add(stats.records_in);
         });
   }
+  if (result.stats.records_out == 0) {
+    fail(Kind::input, "no document to learn from (", result.stats.records_in,
+         " records, none with a text); see the input with shard-cat -n 1");
+  }
   const PieceCounts counts = pool.total();
   result.distinct_pieces = counts.size();
   const Vocabulary vocabulary = BpeTrainer(counts, options).run();
