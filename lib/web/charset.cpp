@@ -77,8 +77,14 @@ std::string_view byte_order_mark(std::string_view bytes) {
   return {};
 }
 
+/// UTF-16 without one zero byte would be a page without one tag, space or line end: the label lies.
+bool is_possible(std::string_view label, std::string_view bytes) {
+  return !label.starts_with("utf-16") || bytes.substr(0, kPrescanBytes).find('\0') != std::string_view::npos;
+}
+
 std::string_view choose_encoding(std::string_view bytes, std::string_view declared) {
-  if (const auto label = encoding_of_label(declared); !label.empty()) return label;
+  if (const auto label = encoding_of_label(declared); !label.empty() && is_possible(label, bytes))
+    return label;
   if (const auto label = prescan_meta(bytes.substr(0, kPrescanBytes)); !label.empty()) return label;
   if (text::is_valid_utf8(bytes)) return "utf-8";
   if (const auto label = prescan_meta(bytes.substr(0, kLatePrescanBytes)); !label.empty()) return label;

@@ -16,6 +16,13 @@ TEST_CASE("a byte order mark decides before all else", "[web]") {
   CHECK(decode_text(std::string_view("\xFE\xFF\x20\xAC", 4), "").text == "\xE2\x82\xAC");
 }
 
+TEST_CASE("a page labelled UTF-16 that has not one zero byte is read as what it is", "[web]") {
+  const std::string page = "<meta charset=windows-1251><p>The mill \xE0</p>";
+  CHECK(decode_text(page, "utf-16").text == "<meta charset=windows-1251><p>The mill \xD0\xB0</p>");
+  CHECK(decode_text("<p>The mill</p>", "utf-16le").charset == "utf-8");
+  CHECK(decode_text(std::string_view("<\0p\0>\0", 6), "utf-16le").text == "<p>");
+}
+
 TEST_CASE("the HTTP charset comes before the page's own, and an unknown one does not count", "[web]") {
   const std::string page = "<meta charset=windows-1251>\xE0";
   CHECK(decode_text(page, "iso-8859-2").charset == "iso-8859-2");
