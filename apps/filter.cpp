@@ -89,6 +89,7 @@ int main(int argc, char** argv) {
     const auto& common = tool.common();
     shard::Reader reader(common.inputs);
     if (flags.explain) {
+      if (!flags.rejects.empty()) fail(Kind::usage, "--explain drops nothing; leave --rejects out");
       OutputFile out(common.output);
       tool.report(curate::explain(reader, out, options));
       return;

@@ -345,6 +345,10 @@ void Tool::check_ends() {
     }
     s.common.inputs = {"-"};
   }
+  const auto& names = s.common.inputs;
+  if (std::find(names.begin(), names.end(), "") != names.end() || s.common.output.empty()) {
+    fail(Kind::usage, "an empty file name (an unset variable?); - is standard input or output");
+  }
   if (binary && s.common.output == "-" && !s.common.force && is_terminal(STDOUT_FILENO)) {
     fail(Kind::usage, "refusing to write binary data to a terminal; use -o FILE, or pipe to shard-cat");
   }
