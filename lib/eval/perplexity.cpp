@@ -149,6 +149,11 @@ Likelihood perplexity(decode::Session& session, shard::Reader& reader, const Per
     progress.add();
     Record record;
     const auto ids = read_record(line, reader.where(), session, options.ids, record);
+    for (const uint32_t id : ids) {
+      if (static_cast<int64_t>(id) < session.model->config().vocab_size) continue;
+      fail(Kind::input, reader.where(), ": id ", id, " is outside the vocabulary of ",
+           session.model->config().vocab_size);
+    }
     if (ids.size() < 2) {
       stats.drop("empty");
       continue;
