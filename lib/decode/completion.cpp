@@ -86,6 +86,9 @@ shard::Header completion_header(const CompletionOptions& options) {
   header.options["min_p"] = options.generate.sampling.min_p;
   header.options["max_tokens"] = options.generate.max_tokens;
   header.options["n"] = options.samples;
+  header.options["template"] = options.text_template == TextTemplate::none ? "none" : "chatml";
+  header.options["stop_ids"] = Json::array();
+  for (const uint32_t id : options.generate.stop_ids) header.options["stop_ids"].push_back(uint64_t{id});
   return header;
 }
 

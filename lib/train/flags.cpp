@@ -23,14 +23,15 @@ void add_train_flags(cli::Tool& tool, TrainOptions& options) {
   tool.option("--resume", options.resume, "go on from the last checkpoint; start if there is none");
   tool.option("--checkpoint-every", options.checkpoint_every,
               "steps between checkpoints; 0 = only at the end");
-  tool.option("--keep-checkpoints", options.keep_checkpoints, "checkpoints kept, the newest");
+  tool.option("--keep-checkpoints", options.keep_checkpoints, "newest checkpoints to keep; 0 = all");
   tool.option("--validate-every", options.validate_every, "steps between validations; 0 = only at the end");
   tool.group("Optimizer");
   tool.option("--lr", options.learning_rate, "peak learning rate of AdamW");
   tool.choice("--schedule", options.schedule.kind, kSchedules, "learning rate by step");
   tool.option("--warmup", options.schedule.warmup_share, "share of the steps with a rising rate");
   tool.option("--decay", options.schedule.decay_share, "share of the steps with a falling rate (wsd)");
-  tool.option("--final-lr", options.schedule.final_share, "last rate as a share of the peak");
+  tool.option("--final-lr", options.schedule.final_share,
+              "last rate as a share of the peak (cosine, linear)");
   tool.option("--beta1", options.beta1, "decay of the first moment");
   tool.option("--beta2", options.beta2, "decay of the second moment");
   tool.option("--weight-decay", options.weight_decay, "decoupled weight decay of matrices");
