@@ -19,6 +19,7 @@ struct Flags {
   std::vector<std::string> steps, constants;
   curate::UrlOptions url;
   std::string pii = "recipe";
+  uint64_t max_document_bytes = curate::FilterOptions{}.max_document_bytes;
   bool phone = false, tag_only = false, explain = false;
 };
 
@@ -47,6 +48,7 @@ curate::FilterOptions make_options(const Flags& flags, bool recipe_given) {
   }
   if (flags.phone) options.pii.phone = true;
   options.tag_only = flags.tag_only;
+  options.max_document_bytes = flags.max_document_bytes;
   return options;
 }
 
@@ -73,6 +75,8 @@ int main(int argc, char** argv) {
                   {"recipe", "recipe"}, {"mask", "mask"}, {"drop", "drop"}, {"keep", "keep"}},
               "e-mail and public IP addresses; recipe = as the recipe has it");
   tool.option("--phone", flags.phone, "treat telephone numbers as personal data too");
+  tool.size_option("--max-document-bytes", flags.max_document_bytes,
+                   "drop a longer text as too_large; the rules need about 22 times a text's size");
   tool.group("Verdicts");
   tool.option("--tag-only", flags.tag_only,
               "drop and change nothing; write measures and verdict to metadata.filter");

@@ -46,7 +46,14 @@ void Filter::run_step(Step step, const std::string& url, Page& page, Sheet& shee
 bool Filter::judge(shard::Document& document, Sheet& sheet, Scratch& scratch) const {
   Page page(options_.tag_only ? document.text : std::move(document.text));
   std::string original;
+  const uint64_t size = page.text().size();
+  const bool judged = size <= options_.max_document_bytes;
+  if (!judged && !options_.steps.empty()) {
+    sheet.drop_above("too_large", static_cast<double>(size),
+                     static_cast<double>(options_.max_document_bytes));
+  }
   for (const auto step : options_.steps) {
+    if (!judged) break;
     // A dropped document goes to the rejects as it came.
     const bool edits = step == Step::c4 || step == Step::pii;
     if (edits && !options_.tag_only && !page.edited()) original = page.text();

@@ -177,6 +177,7 @@ Json to_json(const FilterOptions& options) {
   });
   static constexpr std::array<const char*, 3> kActions = {"keep", "mask", "drop"};
   json["pii_action"] = kActions[static_cast<size_t>(options.pii.action)];
+  json["max_document_bytes"] = options.max_document_bytes;
   json["tag_only"] = options.tag_only;
   return json;
 }

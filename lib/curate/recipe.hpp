@@ -33,6 +33,9 @@ struct FilterOptions {
   C4ParagraphOptions c4_paragraphs;
   FinewebOptions fineweb;
   PiiOptions pii;
+  /// Rules on words need about 22 times the text; a longer document is dropped unread as too_large. Without
+  /// steps nothing is read, and nothing dropped.
+  uint64_t max_document_bytes = uint64_t{64} << 20;
   bool tag_only = false;  ///< measure everything, change and drop nothing
 };
 

@@ -54,3 +54,14 @@ import json
 stats = json.load(open("stats.json"))
 assert (stats["records_in"], stats["records_out"], stats["dropped"]) == (7, 1, {"bad_record": 6}), stats
 assert [json.loads(line)["reason"] for line in open("rejects.jsonl", encoding="utf-8")] == ["bad_record"] * 6'
+# A text beyond the limit is dropped unread, and kept among the rejects; without rules it passes.
+filter -q --max-document-bytes 1k --recipe c4 <(python3 -c 'print("{\"id\":\"long\",\"text\":\"" + "a" * 1025 + "\"}\n{\"text\":\"b\"}")') -o good.jsonl --rejects rejects.jsonl --stats stats.json
+python3 -c '
+import json
+assert json.load(open("stats.json"))["dropped"]["too_large"] == 1
+first = json.loads(open("rejects.jsonl").readline())
+assert len(first["text"]) == 1025 and first["metadata"]["filter"] == {"verdict": "too_large", "measures": {"too_large": 1025}}, first'
+python3 -c 'print("{\"text\":\"" + "many words " * 500000 + "\"}")' >wide.jsonl
+filter -q --recipe none wide.jsonl | shard-cat >wide.out
+cmp wide.jsonl wide.out
+filter -q --tag-only --max-document-bytes 1k wide.jsonl | shard-cat | tail -c 200 | grep -q '"verdict":"too_large"'
