@@ -30,7 +30,7 @@ curate::FilterOptions make_options(const Flags& flags, bool recipe_given) {
   for (const auto& step : flags.steps) options.steps.push_back(curate::parse_step(step));
   for (const auto& constant : flags.constants) {
     const size_t equals = constant.find('=');
-    if (equals == std::string::npos) fail(Kind::usage, "--set takes NAME=VALUE, not ", quoted(constant));
+    if (equals == std::string::npos) fail(Kind::usage, "--set takes NAME=VALUE, not ", in_quotes(constant));
     curate::set_constant(options, constant.substr(0, equals), constant.substr(equals + 1));
   }
   options.url.domain_files = flags.url.domain_files;

@@ -18,6 +18,7 @@
 #include "base/file.hpp"
 #include "base/job_array.hpp"
 #include "base/log.hpp"
+#include "base/number.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/toml.hpp"
@@ -29,31 +30,15 @@ namespace {
 
 constexpr int kFailed = 1, kUsage = 2, kRequeue = 75;
 
+/// CLI11's message, but for an unknown key, which it calls an INI that cannot be parsed.
+std::string explain(std::string message) {
+  constexpr std::string_view kUnknown = "INI was not able to parse ";
+  if (!message.starts_with(kUnknown)) return message;
+  return "unknown key \"" + message.substr(kUnknown.size()) + "\" in the --config file";
+}
+
 std::string version_text(const std::string& name) {
   return str(name, " (gristmill) ", GRISTMILL_VERSION, "\ncompiler ", GRISTMILL_COMPILER, ", backends: cpu");
-}
-
-template <class T>
-std::optional<T> parse_number(std::string_view text) {
-  if constexpr (std::is_floating_point_v<T>) {
-    const auto number = parse_double(text);
-    return number && std::isfinite(*number) ? number : std::nullopt;
-  } else if constexpr (std::is_unsigned_v<T>) {
-    return parse_uint(text);
-  } else {
-    const auto number = parse_int(text);
-    if (!number || *number < std::numeric_limits<T>::min() || *number > std::numeric_limits<T>::max())
-      return {};
-    return static_cast<T>(*number);
-  }
-}
-
-template <class T>
-std::string number_hint() {
-  if (std::is_floating_point_v<T>) return " is no number";
-  if (std::is_unsigned_v<T>) return " is no whole number from 0 up";
-  return str(" is no whole number between ", std::numeric_limits<T>::min(), " and ",
-             std::numeric_limits<T>::max());
 }
 
 /// CLI11 asks this for the contents of --config. Its own reader cuts strings at # and differs between
@@ -108,7 +93,7 @@ struct Tool::State {
                           const std::string& in_group) {
     const auto set = [flags, &value](const std::string& text) {
       const auto number = parse_number<T>(text);
-      if (!number) throw CLI::ValidationError(flags, gristmill::quoted(text) + number_hint<T>());
+      if (!number) throw CLI::ValidationError(flags, in_quotes(text) + number_hint<T>());
       value = *number;
     };
     last = app->add_option_function<std::string>(flags, set, help)->default_str(str(value))->group(in_group);
@@ -235,7 +220,7 @@ void Tool::option(const std::string& flags, std::vector<std::string>& value, con
 void Tool::size_option(const std::string& flags, uint64_t& value, const std::string& help) {
   const auto set = [flags, &value](const std::string& text) {
     const auto size = parse_size(text);
-    if (!size) throw CLI::ValidationError(flags, gristmill::quoted(text) + " is no size such as 64MiB or 2G");
+    if (!size) throw CLI::ValidationError(flags, in_quotes(text) + " is no size such as 64MiB or 2G");
     value = *size;
   };
   state_->last = state_->app->add_option_function<std::string>(flags, set, help);
@@ -312,7 +297,7 @@ std::optional<int> Tool::parse(int argc, char** argv) {
     const int code = s.app->exit(wanted);
     return std::fflush(stdout) == 0 ? code : kFailed;
   } catch (const CLI::ParseError& error) {
-    log::write(str(error.what(), "; see ", s.name, " --help"));
+    log::write(str(explain(error.what()), "; see ", s.name, " --help"));
     return kUsage;
   } catch (const Error& error) {  // the configuration file
     log::write(error.what());

@@ -30,7 +30,7 @@ ArrayPart parse_array_part(const std::string& text) {
     const auto numbers = split(text, '/');
     const auto index = parse_uint(numbers[0]);
     const auto count = numbers.size() == 2 ? parse_uint(numbers[1]) : std::nullopt;
-    if (!index || !count) fail(Kind::usage, "--shard ", gristmill::quoted(text), " is neither I/N nor slurm");
+    if (!index || !count) fail(Kind::usage, "--shard ", in_quotes(text), " is neither I/N nor slurm");
     part = {*index, *count};
   }
   if (part.index >= part.count) {

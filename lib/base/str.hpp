@@ -64,6 +64,6 @@ std::string to_lower_ascii(std::string_view text);
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 
 /// Quotes a byte string for an error message: printable ASCII stays, the rest becomes \xNN; cut at 80 bytes.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace gristmill

@@ -85,7 +85,7 @@ class Reader {
     skip_comment();
     take('\r');
     if (at_ < text_.size() && !take('\n'))
-      wrong("unexpected ", gristmill::quoted(text_.substr(at_, 10)), "; expected the line to end");
+      wrong("unexpected ", in_quotes(text_.substr(at_, 10)), "; expected the line to end");
   }
 
   std::vector<std::string> key() {
@@ -97,7 +97,7 @@ class Reader {
       } else {
         const size_t start = at_;
         while (is_bare(peek())) ++at_;
-        if (at_ == start) wrong("expected a key, found ", gristmill::quoted(text_.substr(at_, 10)));
+        if (at_ == start) wrong("expected a key, found ", in_quotes(text_.substr(at_, 10)));
         parts.emplace_back(text_.substr(start, at_ - start));
       }
       skip_spaces();
@@ -240,7 +240,7 @@ class Reader {
     if (const auto number = parse_double(digits); number && std::isfinite(*number)) return Json(*number);
     at_ = start;
     wrong(word.empty() ? std::string("expected a value")
-                       : str(gristmill::quoted(word), " is no value; quote it if it is a text"));
+                       : str(in_quotes(word), " is no value; quote it if it is a text"));
   }
 
   std::string_view text_, where_;

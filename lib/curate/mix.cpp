@@ -139,7 +139,7 @@ class Mixer {
     if (found == index_.end() && options_.by != DomainBy::source) found = index_.find(file);
     if (found != index_.end()) return domains_[found->second];
     const auto& name = options_.by == DomainBy::file || document.source.empty() ? file : document.source;
-    fail(Kind::input, reader.where(), ": no weight for domain ", gristmill::quoted(name),
+    fail(Kind::input, reader.where(), ": no weight for domain ", in_quotes(name),
          "; name it in --weights (0 leaves it out)");
   }
 
@@ -152,7 +152,7 @@ class Mixer {
       for (const auto& domain : domains_) {
         if (domain.weight == 0) continue;
         if (domain.items.empty()) {
-          fail(Kind::input, "no documents of domain ", gristmill::quoted(domain.name),
+          fail(Kind::input, "no documents of domain ", in_quotes(domain.name),
                ": give it weight 0, or a budget (--bytes)");
         }
         total = std::min(total, available(domain) / domain.weight);
@@ -239,11 +239,11 @@ class Mixer {
 void add_weight(std::vector<std::pair<std::string, double>>& weights, std::string_view domain,
                 std::optional<double> weight, const std::string& path) {
   if (!weight || !(*weight >= 0) || !std::isfinite(*weight)) {
-    fail(Kind::usage, path, ": the weight of ", quoted(domain), " is no number from 0 up");
+    fail(Kind::usage, path, ": the weight of ", in_quotes(domain), " is no number from 0 up");
   }
   const auto same = [&](const auto& entry) { return entry.first == domain; };
   if (std::any_of(weights.begin(), weights.end(), same))
-    fail(Kind::usage, path, ": ", quoted(domain), " is given twice");
+    fail(Kind::usage, path, ": ", in_quotes(domain), " is given twice");
   weights.emplace_back(domain, *weight);
 }
 
@@ -264,7 +264,7 @@ std::vector<std::pair<std::string, double>> read_weights(const std::string& path
       if (line.empty() || line.front() == '#') continue;
       const size_t gap = line.find_last_of("\t ");
       if (gap == std::string_view::npos)
-        fail(Kind::usage, path, ": ", quoted(line), " is no \"domain <tab> weight\"");
+        fail(Kind::usage, path, ": ", in_quotes(line), " is no \"domain <tab> weight\"");
       add_weight(weights, strip(line.substr(0, gap)), parse_double(line.substr(gap + 1)), path);
     }
   }

@@ -82,15 +82,15 @@ template <class T>
 void set_field(T& field, std::string_view name, std::string_view value) {
   if constexpr (std::is_same_v<T, bool>) {
     if (value != "true" && value != "false")
-      fail(Kind::usage, name, " is true or false, not ", quoted(value));
+      fail(Kind::usage, name, " is true or false, not ", in_quotes(value));
     field = value == "true";
   } else if constexpr (std::is_same_v<T, double>) {
     const auto number = parse_double(value);
-    if (!number) fail(Kind::usage, name, " is a number, not ", quoted(value));
+    if (!number) fail(Kind::usage, name, " is a number, not ", in_quotes(value));
     field = *number;
   } else {
     const auto number = parse_int(value);
-    if (!number) fail(Kind::usage, name, " is a whole number, not ", quoted(value));
+    if (!number) fail(Kind::usage, name, " is a whole number, not ", in_quotes(value));
     field = *number;
   }
 }
@@ -108,7 +108,7 @@ Step parse_step(std::string_view name) {
   for (const auto& [known, step] : kSteps) {
     if (known == name) return step;
   }
-  fail(Kind::usage, quoted(name), " is no filter step; there are ", step_names());
+  fail(Kind::usage, in_quotes(name), " is no filter step; there are ", step_names());
 }
 
 std::vector<std::string> recipe_names() { return {"fineweb", "gopher", "c4", "mc4", "none"}; }
@@ -128,7 +128,7 @@ FilterOptions recipe(std::string_view name) {
     options.c4.terminal_punctuation = false;
     options.pii.action = PiiAction::mask;
   } else if (name != "none") {
-    fail(Kind::usage, quoted(name), " is no recipe; there are ", join(recipe_names(), ", "));
+    fail(Kind::usage, in_quotes(name), " is no recipe; there are ", join(recipe_names(), ", "));
   }
   return options;
 }
@@ -140,7 +140,7 @@ void set_constant(FilterOptions& options, std::string_view name, std::string_vie
     set_field(field, name, value);
     found = true;
   });
-  if (!found) fail(Kind::usage, quoted(name), " is no constant of a filter rule");
+  if (!found) fail(Kind::usage, in_quotes(name), " is no constant of a filter rule");
 }
 
 FilterOptions read_rules(const std::string& path) {
@@ -159,7 +159,7 @@ FilterOptions read_rules(const std::string& path) {
     } else if (setting.tables.size() == 1 && setting.values.size() == 1) {
       set_constant(options, str(setting.tables[0], ".", setting.key), setting.values[0]);
     } else {
-      fail(Kind::usage, path, ": unknown key ", quoted(setting.key),
+      fail(Kind::usage, path, ": unknown key ", in_quotes(setting.key),
            "; a rules file has recipe, steps and one table a step");
     }
   }

@@ -89,7 +89,7 @@ std::vector<uint32_t> parse_ids(std::string_view text) {
   std::vector<uint32_t> ids;
   for (const auto part : split(text, ',')) {
     const auto id = parse_uint(strip(part));
-    if (!id || *id > UINT32_MAX) fail(Kind::usage, quoted(part), " is no token id; ids look like 1,2,3");
+    if (!id || *id > UINT32_MAX) fail(Kind::usage, in_quotes(part), " is no token id; ids look like 1,2,3");
     ids.push_back(static_cast<uint32_t>(*id));
   }
   return ids;

@@ -22,7 +22,7 @@ std::map<std::string, double> read_difficulty(const std::string& path) {
     }
     const auto number = parse_double(value->second);
     if (!number || !std::isfinite(*number))
-      fail(Kind::input, path, ": ", quoted(value->second), " is no difficulty");
+      fail(Kind::input, path, ": ", in_quotes(value->second), " is no difficulty");
     difficulty[id->second] = *number;
   }
   if (difficulty.empty()) fail(Kind::input, path, ": no difficulties");

@@ -68,7 +68,7 @@ std::vector<Pair> pair_answers(shard::Reader& a, shard::Reader& b, Stats& stats)
     }
     used[answer.key] = true;
     if (found->second.prompt != answer.prompt) {
-      fail(Kind::input, a.where(), ": id ", quoted(answer.id),
+      fail(Kind::input, a.where(), ": id ", in_quotes(answer.id),
            " belongs to another prompt in the second file");
     }
     pairs.push_back({answer.id.empty() ? answer.key : answer.id, std::move(answer.prompt),

@@ -164,7 +164,7 @@ Ratings rate(const std::vector<Verdict>& verdicts, const RatingOptions& options)
   if (!options.anchor.empty()) {
     const auto found = std::find(battles.models.begin(), battles.models.end(), options.anchor);
     if (found == battles.models.end())
-      fail(Kind::input, "the anchor ", quoted(options.anchor), " has no battles");
+      fail(Kind::input, "the anchor ", in_quotes(options.anchor), " has no battles");
     anchor = static_cast<size_t>(found - battles.models.begin());
   }
   if (options.method == RatingMethod::bradley_terry && options.prior <= 0) {

@@ -52,7 +52,7 @@ double preference_of_winner(const std::string& winner, std::string_view where) {
   if (winner == "model_a" || winner == "left") return 1;
   if (winner == "model_b" || winner == "right") return 0;
   if (winner == "tie" || winner == "tie (bothbad)") return 0.5;
-  fail(Kind::input, where, ": winner ", quoted(winner),
+  fail(Kind::input, where, ": winner ", in_quotes(winner),
        " is none of model_a, model_b, left, right, tie, tie (bothbad)");
 }
 
@@ -106,7 +106,7 @@ std::optional<Verdict> Verdict::parse(std::string_view line, std::string_view wh
     fail(Kind::input, where, ": a verdict names its two models, model_a and model_b");
   }
   if (verdict.model_a == verdict.model_b) {
-    fail(Kind::input, where, ": ", quoted(verdict.model_a), " is compared with itself");
+    fail(Kind::input, where, ": ", in_quotes(verdict.model_a), " is compared with itself");
   }
   verdict.id = text_at(json, where, {"id", "prompt_id", "question_id"});
   verdict.length_a = length_at(json, where, "length_a", "");

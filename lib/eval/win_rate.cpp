@@ -52,7 +52,7 @@ std::map<std::string, std::vector<Side>> sides_by_model(const std::vector<Verdic
     if (v.model_a != baseline) sides[v.model_a].push_back({v.id, v.preference, v.length_a, v.length_b});
     if (v.model_b != baseline) sides[v.model_b].push_back({v.id, 1 - v.preference, v.length_b, v.length_a});
   }
-  if (sides.empty()) fail(Kind::input, "no battles against the baseline ", quoted(baseline));
+  if (sides.empty()) fail(Kind::input, "no battles against the baseline ", in_quotes(baseline));
   return sides;
 }
 
@@ -62,7 +62,7 @@ LengthControl control_length(const std::string& model, const std::vector<Side>& 
   for (const auto& side : sides) {
     if (side.length < 0 || side.other_length < 0) {
       fail(Kind::input, "--length-controlled needs length_a and length_b in every verdict; one of ",
-           quoted(model), " has none");
+           in_quotes(model), " has none");
     }
     if (side.prompt.empty())
       fail(Kind::input, "--length-controlled needs the id of the prompt in every verdict");

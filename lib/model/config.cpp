@@ -58,7 +58,7 @@ double rope_theta(const Json& json, const std::string& where) {
   const Json* parameters = json.find("rope_parameters");
   if (parameters == nullptr || parameters->is_null()) return double_or(json, "rope_theta", 10000);
   const std::string type = text_or(*parameters, "rope_type", "default");
-  if (type != "default") fail(Kind::input, where, ": rope_type = ", quoted(type), " is not supported");
+  if (type != "default") fail(Kind::input, where, ": rope_type = ", in_quotes(type), " is not supported");
   return double_or(*parameters, "rope_theta", 10000);
 }
 
@@ -87,7 +87,7 @@ void read_llama(Config& config, const Json& json, const std::string& where) {
   refuse_flag(json, "mlp_bias", where);
   const std::string activation = text_or(json, "hidden_act", "silu");
   if (activation != "silu")
-    fail(Kind::input, where, ": hidden_act = ", quoted(activation), " is not supported");
+    fail(Kind::input, where, ": hidden_act = ", in_quotes(activation), " is not supported");
 }
 
 void read_gpt2(Config& config, const Json& json, const std::string& where) {
@@ -102,7 +102,7 @@ void read_gpt2(Config& config, const Json& json, const std::string& where) {
   config.tied = bool_or(json, "tie_word_embeddings", true);
   const std::string activation = text_or(json, "activation_function", "gelu_new");
   if (activation != "gelu_new" && activation != "gelu_pytorch_tanh") {
-    fail(Kind::input, where, ": activation_function = ", quoted(activation), " is not supported");
+    fail(Kind::input, where, ": activation_function = ", in_quotes(activation), " is not supported");
   }
   if (!bool_or(json, "scale_attn_weights", true)) {
     fail(Kind::input, where, ": scale_attn_weights = false is not supported");
@@ -121,7 +121,8 @@ void read_architecture(Config& config, const Json& json, const std::string& wher
   const bool language = name == "LlamaForCausalLM" || name == "GPT2LMHeadModel";
   const bool scalar = name == "LlamaForSequenceClassification" || name == "GPT2ForSequenceClassification";
   if (!(llama || gpt2) || !(language || scalar)) {
-    fail(Kind::input, where, ": architecture ", quoted(name), " is not supported (known: LlamaForCausalLM, ",
+    fail(Kind::input, where, ": architecture ", in_quotes(name),
+         " is not supported (known: LlamaForCausalLM, ",
          "LlamaForSequenceClassification, GPT2LMHeadModel, GPT2ForSequenceClassification)");
   }
   config.family = llama ? Family::llama : Family::gpt2;

@@ -75,13 +75,12 @@ class WeightFiles {
     for (const auto& [tensor, file] : index.at("weight_map").as_object()) names.insert(file.as_string());
     for (const auto& name : names) {
       if (name.empty() || name.find('/') != std::string::npos || name == "..") {
-        fail(Kind::input, path, ": ", gristmill::quoted(name), " is no name of a file in the folder");
+        fail(Kind::input, path, ": ", in_quotes(name), " is no name of a file in the folder");
       }
       open(name);
     }
     for (const auto& [tensor, file] : index.at("weight_map").as_object()) {
-      if (!owner_.contains(tensor))
-        fail(Kind::input, path, ": tensor ", gristmill::quoted(tensor), " is in no file");
+      if (!owner_.contains(tensor)) fail(Kind::input, path, ": tensor ", in_quotes(tensor), " is in no file");
     }
   }
 

@@ -35,7 +35,7 @@ uint64_t element_size(const std::string& dtype, const std::string& where) {
   for (const auto& [name, size] : kSizes) {
     if (dtype == name) return size;
   }
-  fail(Kind::input, where, ": unknown dtype ", quoted(dtype));
+  fail(Kind::input, where, ": unknown dtype ", in_quotes(dtype));
 }
 
 uint64_t as_unsigned(const Json& json, const std::string& where) {
@@ -145,13 +145,13 @@ struct SafetensorsReader::State {
 
   const TensorInfo& find(const std::string& name) const {
     const auto found = tensors.find(name);
-    if (found == tensors.end()) fail(Kind::input, file.name(), ": there is no tensor ", quoted(name));
+    if (found == tensors.end()) fail(Kind::input, file.name(), ": there is no tensor ", in_quotes(name));
     return found->second;
   }
   std::string bytes_of(const TensorInfo& info) const {
     return read_range(data_start + info.begin, info.end - info.begin);
   }
-  std::string where(const std::string& name) const { return str(file.name(), ", tensor ", quoted(name)); }
+  std::string where(const std::string& name) const { return str(file.name(), ", tensor ", in_quotes(name)); }
 };
 
 SafetensorsReader::SafetensorsReader(const std::string& path) : state_(std::make_unique<State>(path)) {

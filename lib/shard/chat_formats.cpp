@@ -25,7 +25,7 @@ std::string role_of(const std::string& name, std::string_view where) {
   }
   if (role == "system" || role == "developer") return "system";
   if (role == "tool" || role == "function" || role == "observation") return "tool";
-  fail(Kind::input, where, ": unknown role ", quoted(name), "; known are system, user, assistant, tool");
+  fail(Kind::input, where, ": unknown role ", in_quotes(name), "; known are system, user, assistant, tool");
 }
 
 const Json* find_any(const Json& json, std::string_view first, std::string_view second) {

@@ -17,7 +17,7 @@ uint64_t parse_hex64(const std::string& text) {
   uint64_t value = 0;
   const auto result = std::from_chars(text.data(), text.data() + text.size(), value, 16);
   if (text.size() != 16 || result.ec != std::errc() || result.ptr != text.data() + text.size()) {
-    fail(Kind::input, "\"", quoted(text), "\" is no 64-bit hash");
+    fail(Kind::input, "\"", in_quotes(text), "\" is no 64-bit hash");
   }
   return value;
 }

@@ -21,7 +21,7 @@ TokenShardInfo info_of(const Header& header, const std::string& name) {
     info.end_of_text = static_cast<uint32_t>(end_of_text);
     const std::string& dtype = header.extra.at("dtype").as_string();
     if (dtype != (width_of(info) == 2 ? "uint16" : "uint32")) {
-      fail(Kind::input, "ids of type ", quoted(dtype), " for a vocabulary of ", info.vocab_size);
+      fail(Kind::input, "ids of type ", in_quotes(dtype), " for a vocabulary of ", info.vocab_size);
     }
   } catch (const Error& error) {
     fail(Kind::input, name, ": damaged header of a token shard: ", error.what());

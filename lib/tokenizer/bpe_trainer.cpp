@@ -173,7 +173,7 @@ void BpeTrainer::check_spellings() const {
   for (size_t id = options_.special_tokens.size(); id < vocabulary_.tokens.size(); ++id) {
     const std::string spelling = spell_bytes(vocabulary_.tokens[id]);
     if (special.count(spelling) != 0) {
-      fail(Kind::usage, "--special-tokens: ", quoted(spelling),
+      fail(Kind::usage, "--special-tokens: ", in_quotes(spelling),
            " is also how an ordinary token is spelt; choose another name");
     }
   }

@@ -163,8 +163,9 @@ void TrainOptions::check() const {
   for (const std::string& special : special_tokens) {
     if (special.empty()) fail(Kind::usage, "--special-tokens holds an empty name");
     if (!text::is_valid_utf8(special))
-      fail(Kind::usage, "--special-tokens: ", quoted(special), " is no UTF-8");
-    if (!seen.insert(special).second) fail(Kind::usage, "--special-tokens holds ", quoted(special), " twice");
+      fail(Kind::usage, "--special-tokens: ", in_quotes(special), " is no UTF-8");
+    if (!seen.insert(special).second)
+      fail(Kind::usage, "--special-tokens holds ", in_quotes(special), " twice");
   }
   const uint64_t least = 256 + special_tokens.size();
   if (vocab_size < least || vocab_size >= UINT32_MAX) {

@@ -60,7 +60,7 @@ void check_supported(const Json& root, const Json& model) {
 uint32_t checked_id(const Json& json, size_t size, std::string_view token) {
   const uint64_t id = json.is_integer() && json.as_double() >= 0 ? json.as_uint() : UINT64_MAX;
   if (id >= size) {
-    fail(Kind::input, "the id of ", quoted(token), " is not one of 0 to ", size - 1,
+    fail(Kind::input, "the id of ", in_quotes(token), " is not one of 0 to ", size - 1,
          ", as many as there are tokens; ids may have no gaps");
   }
   return static_cast<uint32_t>(id);
@@ -75,7 +75,7 @@ std::vector<AddedToken> read_added(const Json& root, const Ids& in_vocab, size_t
   for (const Json& token : list->as_array()) {
     const std::string& content = token.at("content").as_string();
     if (content.empty()) fail(Kind::input, "added_tokens holds an empty token");
-    if (!seen.insert(content).second) fail(Kind::input, "added_tokens holds ", quoted(content), " twice");
+    if (!seen.insert(content).second) fail(Kind::input, "added_tokens holds ", in_quotes(content), " twice");
     if (in_vocab.count(content) == 0) ++total;
   }
   for (const Json& token : list->as_array()) {
@@ -91,7 +91,7 @@ std::vector<AddedToken> read_added(const Json& root, const Ids& in_vocab, size_t
 void fill_tokens(const Json::Object& vocab, const Ids& ids, Vocabulary& out) {
   std::vector<bool> filled(out.tokens.size());
   const auto put = [&](uint32_t id, std::string bytes, const std::string& name) {
-    if (filled[id]) fail(Kind::input, "the id ", id, " of ", quoted(name), " is given twice");
+    if (filled[id]) fail(Kind::input, "the id ", id, " of ", in_quotes(name), " is given twice");
     filled[id] = true;
     out.tokens[id] = std::move(bytes);
   };
@@ -100,8 +100,8 @@ void fill_tokens(const Json::Object& vocab, const Ids& ids, Vocabulary& out) {
     added.insert(token.content);
     const auto same = ids.find(token.content);
     if (same != ids.end() && same->second != token.id) {
-      fail(Kind::input, quoted(token.content), " has the id ", same->second, " in model.vocab and ", token.id,
-           " in added_tokens");
+      fail(Kind::input, in_quotes(token.content), " has the id ", same->second, " in model.vocab and ",
+           token.id, " in added_tokens");
     }
     put(token.id, token.content, token.content);
   }
@@ -109,7 +109,7 @@ void fill_tokens(const Json::Object& vocab, const Ids& ids, Vocabulary& out) {
     if (added.count(name) != 0) continue;
     auto bytes = unspell_bytes(name);
     if (!bytes || bytes->empty())
-      fail(Kind::input, "model.vocab holds ", quoted(name),
+      fail(Kind::input, "model.vocab holds ", in_quotes(name),
            ", which spells no bytes; not a byte-level vocabulary");
     put(ids.at(name), std::move(*bytes), name);
   }
@@ -135,11 +135,11 @@ std::vector<MergeRule> read_merges(const Json::Array& rules, const Ids& ids) {
     joined.assign(left).append(right);
     const auto l = ids.find(left), r = ids.find(right), result = ids.find(joined);
     if (l == ids.end() || r == ids.end() || result == ids.end()) {
-      fail(Kind::input, "model.merges[", merges.size(), "] joins ", quoted(left), " and ", quoted(right),
-           ", but ",
-           quoted(l == ids.end()   ? left
-                  : r == ids.end() ? right
-                                   : std::string_view(joined)),
+      fail(Kind::input, "model.merges[", merges.size(), "] joins ", in_quotes(left), " and ",
+           in_quotes(right), ", but ",
+           in_quotes(l == ids.end()   ? left
+                     : r == ids.end() ? right
+                                      : std::string_view(joined)),
            " is not in model.vocab");
     }
     merges.push_back({l->second, r->second, result->second});
@@ -165,7 +165,7 @@ void check_specials_unreachable(const Vocabulary& vocabulary) {
   for (const AddedToken& token : vocabulary.added) special[token.id] = token.special;
   const auto check = [&](uint32_t id) {
     if (special[id])
-      fail(Kind::input, "the special token ", quoted(vocabulary.tokens[id]),
+      fail(Kind::input, "the special token ", in_quotes(vocabulary.tokens[id]),
            " is also a product of ordinary text");
   };
   for (const uint32_t id : vocabulary.byte_ids) check(id);
@@ -180,7 +180,7 @@ Vocabulary read_vocabulary(const Json& root) {
   size_t total = vocab.size();
   Ids ids;
   for (const auto& [name, id] : vocab) {
-    if (!ids.emplace(name, 0).second) fail(Kind::input, "model.vocab holds ", quoted(name), " twice");
+    if (!ids.emplace(name, 0).second) fail(Kind::input, "model.vocab holds ", in_quotes(name), " twice");
   }
   Vocabulary out;
   out.added = read_added(root, ids, vocab.size(), total);

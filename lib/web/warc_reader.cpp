@@ -226,7 +226,7 @@ bool WarcReader::next(WarcRecord& record) {
   }
   if (!s.at_record()) {
     if (s.records > 0) return false;  // what follows the last record holds no other
-    fail(Kind::input, s.source.name(), " is no WARC file: it starts with ", quoted(s.rest().substr(0, 16)),
+    fail(Kind::input, s.source.name(), " is no WARC file: it starts with ", in_quotes(s.rest().substr(0, 16)),
          " where WARC/1.0 is expected (bare HTML files need --html)");
   }
   record.offset = s.record_offset = s.base + s.pos;

@@ -226,6 +226,8 @@ TEST_CASE("a configuration file with a misspelt key, a wrong value or another fo
     CHECK_FALSE(got.ran);
   }
   CHECK(run_tool({"--config", folder.file("absent"), "-o", "x", "a"}).code == 2);
+  write_file(path, "treshold = 0.5\n");
+  CHECK_THAT(run_tool({"--config", path, "-o", "x", "a"}).err, test::contains("unknown key \"treshold\""));
 }
 
 TEST_CASE("the kind of an error decides the exit code, and its message is one line", "[base]") {

@@ -30,6 +30,6 @@ TEST_CASE("str joins values of all kinds", "[base]") {
 }
 
 TEST_CASE("a quoted text shows bytes that cannot be printed", "[base]") {
-  CHECK(quoted(std::string_view("a\0\xff", 3)) == "\"a\\x00\\xff\"");
-  CHECK(quoted(std::string(100, 'x')).size() == 80 + 2 + 3);
+  CHECK(in_quotes(std::string_view("a\0\xff", 3)) == "\"a\\x00\\xff\"");
+  CHECK(in_quotes(std::string(100, 'x')).size() == 80 + 2 + 3);
 }

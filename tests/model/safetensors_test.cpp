@@ -30,7 +30,7 @@ void check_refused(const std::string& content, const std::string& message) {
   const test::ScratchFolder folder;
   const std::string path = folder.file("a.safetensors");
   write_file(path, content);
-  INFO(quoted(content));
+  INFO(in_quotes(content));
   CHECK_THROWS_WITH(SafetensorsReader(path), test::contains(message));
 }
 
