@@ -214,10 +214,14 @@ TEST_CASE("lines are cut first when asked for", "[tokenizer]") {
 }
 
 TEST_CASE("all bytes are in the vocabulary whatever the text", "[tokenizer]") {
-  const auto trained = train_on({}, options_for(300));
+  const auto trained = train_on({"z"}, options_for(300));
   CHECK(trained.vocab_size == 260);
   const auto tokenizer = tokenizer::Tokenizer::parse(trained.json, "trained");
   CHECK(tokenizer.decode(tokenizer.encode("\xFF\x01粉")) == "\xFF\x01粉");
+}
+
+TEST_CASE("nothing to learn from is an error", "[tokenizer]") {
+  CHECK_THROWS_AS(train_on({}, options_for(300)), Error);
 }
 
 TEST_CASE("a word of a megabyte without a place to cut it trains in a moment", "[tokenizer]") {
