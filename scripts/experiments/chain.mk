@@ -84,7 +84,7 @@ $(OUT)/verdicts.jsonl: $(OUT)/answers-sft.jsonl $(OUT)/answers-dpo.jsonl $(OUT)/
 	  arena-judge judge --reward-model $(OUT)/reward --name-a $$1 --name-b $$2 $(OUT)/answers-$$1.jsonl $(OUT)/answers-$$2.jsonl; done >$@
 
 $(OUT)/ratings.json: $(OUT)/verdicts.jsonl
-	arena-judge rate --anchor sft $< >$@
+	arena-judge rate --prior 1 --anchor sft $< >$@
 
 $(OUT)/winrate.json: $(OUT)/verdicts.jsonl
 	arena-judge winrate --baseline sft --length-controlled $< >$@
