@@ -77,7 +77,7 @@ void check_dpo(const Json& item, const std::string& key, const DpoLossOptions& o
 TEST_CASE("the DPO family gives the published losses and gradients", "[align]") {
   REQUIRE_EXTERNAL_DATA(path, "posttrain/known_answers.json");
   const Json all = read_json_file(path);
-  const Json& item = case_named(all, "dpo_family");
+  const Json item = case_named(all, "dpo_family");
   for (const bool single : {false, true}) {
     const Precision p{single};
     check_dpo(item, "dpo_sigmoid", {DpoLoss::sigmoid, 0.1, 0}, p);
@@ -95,7 +95,7 @@ TEST_CASE("the DPO family gives the published losses and gradients", "[align]") 
 TEST_CASE("Bradley-Terry with margin and centring gives the published answers", "[align]") {
   REQUIRE_EXTERNAL_DATA(path, "posttrain/known_answers.json");
   const Json all = read_json_file(path);
-  const Json& item = case_named(all, "bradley_terry");
+  const Json item = case_named(all, "bradley_terry");
   const Json& out = item.at("outputs");
   for (const bool single : {false, true}) {
     const Precision p{single};
@@ -128,14 +128,14 @@ TEST_CASE("token rewards, advantages and whitening give the published answers", 
   const Json all = read_json_file(path);
   for (const bool single : {false, true}) {
     const Precision p{single};
-    const Json& rewards = case_named(all, "ppo_token_rewards");
+    const Json rewards = case_named(all, "ppo_token_rewards");
     for (const char* name : {"A", "B"}) {
       const Json& in = rewards.at("inputs").at(name);
       const auto got = token_rewards(numbers(in.at("logp"), p), numbers(in.at("ref"), p),
                                      p(in.at("score").as_double()), in.at("has_eos").as_bool(), {0.05, 1.0});
       check_all(got, rewards.at("outputs").at(name), p.tolerance());
     }
-    const Json& gae = case_named(all, "gae");
+    const Json gae = case_named(all, "gae");
     const auto r = numbers(gae.at("inputs").at("rewards"), p), v = numbers(gae.at("inputs").at("values"), p);
     const std::map<std::string, std::pair<double, double>> settings = {{"gamma1.0_lam0.95", {1, 0.95}},
                                                                        {"gamma0.99_lam0.95", {0.99, 0.95}},
@@ -146,7 +146,7 @@ TEST_CASE("token rewards, advantages and whitening give the published answers", 
       check_all(got.advantages, gae.at("outputs").at(key).at("advantages"), p.tolerance());
       check_all(got.returns, gae.at("outputs").at(key).at("returns"), p.tolerance());
     }
-    const Json& white = case_named(all, "masked_whiten");
+    const Json white = case_named(all, "masked_whiten");
     auto values = numbers(white.at("inputs").at("values"), p);
     auto kept = values;
     whiten(values);
@@ -159,7 +159,7 @@ TEST_CASE("token rewards, advantages and whitening give the published answers", 
 TEST_CASE("PPO's policy and value losses give the published answers", "[align]") {
   REQUIRE_EXTERNAL_DATA(path, "posttrain/known_answers.json");
   const Json all = read_json_file(path);
-  const Json& item = case_named(all, "ppo_losses");
+  const Json item = case_named(all, "ppo_losses");
   const Json& in = item.at("inputs");
   const Json& out = item.at("outputs");
   for (const bool single : {false, true}) {
@@ -195,7 +195,7 @@ TEST_CASE("PPO's policy and value losses give the published answers", "[align]")
 TEST_CASE("KL estimators and the adaptive coefficient give the published answers", "[align]") {
   REQUIRE_EXTERNAL_DATA(path, "posttrain/known_answers.json");
   const Json all = read_json_file(path);
-  const Json& item = case_named(all, "kl_estimators");
+  const Json item = case_named(all, "kl_estimators");
   const auto p = numbers(item.at("inputs").at("p")), q = numbers(item.at("inputs").at("q"));
   std::vector<double> k1, k2, k3;
   double mean_k1 = 0, mean_k3 = 0;
@@ -212,7 +212,7 @@ TEST_CASE("KL estimators and the adaptive coefficient give the published answers
   CHECK(mean_k1 == Approx(item.at("outputs").at("kl_p_q").as_double()).margin(1e-6));
   CHECK(mean_k3 == Approx(item.at("outputs").at("kl_p_q").as_double()).margin(1e-6));
 
-  const Json& adaptive = case_named(all, "adaptive_kl");
+  const Json adaptive = case_named(all, "adaptive_kl");
   AdaptiveKl kl(0.2, 6, 10000);
   std::vector<double> coefficients;
   for (const double seen : numbers(adaptive.at("inputs").at("kl_seen"))) {
@@ -226,7 +226,7 @@ TEST_CASE("the head gives the masked likelihoods, entropies and gradients of the
           "[align]") {
   REQUIRE_EXTERNAL_DATA(path, "posttrain/known_answers.json");
   const Json all = read_json_file(path);
-  const Json& item = case_named(all, "sft_masked_nll");
+  const Json item = case_named(all, "sft_masked_nll");
   const auto& rows = item.at("inputs").at("logits").as_array();
   const auto count = static_cast<int64_t>(rows.size()),
              vocab = static_cast<int64_t>(rows[0].as_array().size());
@@ -271,7 +271,7 @@ TEST_CASE("the head gives the masked likelihoods, entropies and gradients of the
 TEST_CASE("gradient descent on the population DPO loss reaches the KL-regularised optimum", "[align]") {
   REQUIRE_EXTERNAL_DATA(path, "posttrain/known_answers.json");
   const Json all = read_json_file(path);
-  const Json& item = case_named(all, "kl_regularised_optimum");
+  const Json item = case_named(all, "kl_regularised_optimum");
   const double beta = 0.5;
   std::vector<double> reference, reward, optimum, log_policy;
   const Json& pi = item.at("outputs").at("by_beta").at("0.5").at("pi");

@@ -139,7 +139,7 @@ TEST_CASE("a sequence never outgrows the context", "[decode]") {
   options.max_tokens = 0;
   CHECK(generate(model, {{prompt, 0}}, options)[0].ids.empty());
   CHECK_THROWS_WITH(generate(model, {{std::vector<uint32_t>(16, 2), 0}}, options),
-                    Catch::Contains("context is 16"));
+                    gristmill::test::contains("context is 16"));
 }
 
 TEST_CASE("top-k of one is greedy, and min-p and top-p near their ends too", "[decode]") {
@@ -192,8 +192,9 @@ TEST_CASE("tokens are reported as they come", "[decode]") {
 TEST_CASE("bad requests and settings are refused", "[decode]") {
   const auto device = runtime::open_device("cpu", 1);
   auto model = test::tiny_model(*device, test::tiny_config(kVocab));
-  CHECK_THROWS_WITH(generate(model, {{{}, 0}}, {}), Catch::Contains("empty"));
-  CHECK_THROWS_WITH(generate(model, {{{kVocab}, 0}}, {}), Catch::Contains("outside the vocabulary"));
+  CHECK_THROWS_WITH(generate(model, {{{}, 0}}, {}), gristmill::test::contains("empty"));
+  CHECK_THROWS_WITH(generate(model, {{{kVocab}, 0}}, {}),
+                    gristmill::test::contains("outside the vocabulary"));
   CHECK(generate(model, {}, {}).empty());
   const auto bad = [&](auto change) {
     GenerateOptions options;
@@ -214,5 +215,5 @@ TEST_CASE("a model whose logits are no numbers is an error, not text", "[decode]
   device->backend().fill(model.parameters().all(), std::nan(""));
   GenerateOptions options;
   options.sampling.temperature = 0;
-  CHECK_THROWS_WITH(generate(model, {{{1}, 0}}, options), Catch::Contains("damaged"));
+  CHECK_THROWS_WITH(generate(model, {{{1}, 0}}, options), gristmill::test::contains("damaged"));
 }

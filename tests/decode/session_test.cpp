@@ -33,21 +33,21 @@ TEST_CASE("a session has the model, its tokenizer and what ends a text", "[decod
   CHECK(session.tokens().hash() == tokenizer.hash());
   CHECK(session.stop_ids == std::vector<uint32_t>{tokenizer.end_of_text(), *tokenizer.special("<|im_end|>")});
   const auto bare = open_session(*device, folder.file("m"), WithTokenizer::no);
-  CHECK_THROWS_WITH(bare.tokens(), Catch::Contains("--tokenizer"));
+  CHECK_THROWS_WITH(bare.tokens(), gristmill::test::contains("--tokenizer"));
   CHECK_THROWS_WITH(open_session(*device, folder.file("m"), WithTokenizer::yes, "", model::Head::scalar),
-                    Catch::Contains("not a reward model"));
+                    gristmill::test::contains("not a reward model"));
 }
 
 TEST_CASE("a tokenizer of another vocabulary and a missing model are clear errors", "[decode]") {
   const test::ScratchFolder folder;
   const auto device = runtime::open_device("cpu", 1);
   test::write_tiny_model(*device, folder.path() / "m", test::tiny_config(small().vocab_size() - 1));
-  CHECK_THROWS_WITH(open_session(*device, folder.file("m")), Catch::Contains("does not fit"));
+  CHECK_THROWS_WITH(open_session(*device, folder.file("m")), gristmill::test::contains("does not fit"));
   CHECK_THROWS_AS(open_session(*device, folder.file("nothing")), Error);
   std::filesystem::remove(folder.path() / "m" / "tokenizer.json");
   CHECK_THROWS_AS(open_session(*device, folder.file("m")), Error);
   CHECK(open_session(*device, folder.file("m"), WithTokenizer::if_present).tokenizer == nullptr);
-  CHECK_THROWS_WITH(open_session(*device, ""), Catch::Contains("--model"));
+  CHECK_THROWS_WITH(open_session(*device, ""), gristmill::test::contains("--model"));
 }
 
 TEST_CASE("prompts are read in every form and keep their other keys", "[decode]") {
@@ -129,7 +129,7 @@ TEST_CASE("a chat remembers, forgets and stays within the context", "[decode]") 
   CHECK(chat.messages()[0].role == "system");
   CHECK(chat.messages()[1].role == "user");
   const auto before = chat.messages();
-  CHECK_THROWS_WITH(chat.reply(std::string(1000, 'q')), Catch::Contains("shorter"));
+  CHECK_THROWS_WITH(chat.reply(std::string(1000, 'q')), gristmill::test::contains("shorter"));
   CHECK(chat.messages() == before);
   chat.reset();
   CHECK(chat.messages().size() == 1);
@@ -167,11 +167,12 @@ TEST_CASE("conversations that are too long keep their end, and bad reward inputs
       model, tokenizer, {{{"user", std::string(200, 'z')}, {"assistant", "ok"}}}, &truncated);
   CHECK(rewards.size() == 1);
   CHECK(truncated == 1);
-  CHECK_THROWS_WITH(reward_of(model, {std::vector<uint32_t>(17, 1)}), Catch::Contains("context of 16"));
-  CHECK_THROWS_WITH(reward_of(model, {{}}), Catch::Contains("empty"));
-  CHECK_THROWS_WITH(reward_of(model, {{1u << 30}}), Catch::Contains("vocabulary"));
+  CHECK_THROWS_WITH(reward_of(model, {std::vector<uint32_t>(17, 1)}),
+                    gristmill::test::contains("context of 16"));
+  CHECK_THROWS_WITH(reward_of(model, {{}}), gristmill::test::contains("empty"));
+  CHECK_THROWS_WITH(reward_of(model, {{1u << 30}}), gristmill::test::contains("vocabulary"));
   auto language = test::tiny_model(*device, test::tiny_config(40));
-  CHECK_THROWS_WITH(reward_of(language, {{1}}), Catch::Contains("scalar head"));
+  CHECK_THROWS_WITH(reward_of(language, {{1}}), gristmill::test::contains("scalar head"));
   device->backend().fill(model.parameters().all(), std::nan(""));
-  CHECK_THROWS_WITH(reward_of(model, {{1, 2}}), Catch::Contains("no number"));
+  CHECK_THROWS_WITH(reward_of(model, {{1, 2}}), gristmill::test::contains("no number"));
 }

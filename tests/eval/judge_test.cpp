@@ -65,10 +65,10 @@ TEST_CASE("answers are joined by id or prompt, never by position, and the rest i
   CHECK(stats.records_in == 2 * pairs.size() + stats.records_dropped());
   CHECK_THROWS_WITH(
       pair_lines("{\"prompt\":\"p\",\"text\":\"\"}\n", "{\"prompt\":\"q\",\"text\":\"\"}\n", stats),
-      Catch::Contains("same prompts"));
+      gristmill::test::contains("same prompts"));
   CHECK_THROWS_WITH(pair_lines("{\"id\":1,\"prompt\":\"p\",\"text\":\"\"}\n",
                                "{\"id\":1,\"prompt\":\"q\",\"text\":\"\"}\n", stats),
-                    Catch::Contains("another prompt"));
+                    gristmill::test::contains("another prompt"));
 }
 
 TEST_CASE("two orders that agree give their mean log-odds, two that disagree a tie", "[eval]") {

@@ -60,7 +60,7 @@ TEST_CASE("answers may be indices, digits or letters, and damaged questions say 
         R"({"context":"x","choices":["p","q"]})", R"({"context":"x","choices":"pq","answer":0})", "[]"}) {
     CAPTURE(line);
     CHECK_THROWS_WITH(Question::parse(line, "file, record 3", Task::choices),
-                      Catch::StartsWith("file, record 3"));
+                      Catch::Matchers::StartsWith("file, record 3"));
   }
 }
 
@@ -131,5 +131,5 @@ TEST_CASE("shots without examples are refused", "[eval]") {
   BenchmarkOptions options;
   options.shots = 1;
   CHECK_THROWS_WITH(run_benchmark(session, {Question::parse(kMmlu, "t", Task::mmlu)}, options),
-                    Catch::Contains("--dev"));
+                    gristmill::test::contains("--dev"));
 }

@@ -148,20 +148,21 @@ TEST_CASE("the golden models' likelihoods come out of records of ids", "[eval]")
 TEST_CASE("perplexity refuses what has no answer", "[eval]") {
   const auto device = runtime::open_device("cpu", 1);
   auto session = tiny_session(*device);
-  CHECK_THROWS_WITH(score_lines(session, "", {}), Catch::Contains("nothing to score"));
+  CHECK_THROWS_WITH(score_lines(session, "", {}), gristmill::test::contains("nothing to score"));
   CHECK_THROWS_WITH(score_lines(session, "{\"id\":\"e\",\"text\":\"\"}\n", {}),
-                    Catch::Contains("nothing to score"));
+                    gristmill::test::contains("nothing to score"));
   PerplexityOptions options;
   options.stride = 17;
-  CHECK_THROWS_WITH(score_lines(session, "", options), Catch::Contains("--stride"));
+  CHECK_THROWS_WITH(score_lines(session, "", options), gristmill::test::contains("--stride"));
   options.stride = 0;
   options.context = 17;
-  CHECK_THROWS_WITH(score_lines(session, "", options), Catch::Contains("--context"));
+  CHECK_THROWS_WITH(score_lines(session, "", options), gristmill::test::contains("--context"));
   options.context = 0;
   options.ids = true;
   CHECK_THROWS_AS(score_lines(session, "{\"ids\":[1,\"x\"]}\n", options), Error);
   CHECK_THROWS_AS(score_lines(session, "{\"text\":\"x\"}\n", options), Error);
-  CHECK_THROWS_WITH(score_lines(session, "{\"ids\":[1,99999]}\n", options), Catch::Contains("vocabulary"));
+  CHECK_THROWS_WITH(score_lines(session, "{\"ids\":[1,99999]}\n", options),
+                    gristmill::test::contains("vocabulary"));
   device->backend().fill(session.model->parameters().all(), std::numeric_limits<double>::quiet_NaN());
-  CHECK_THROWS_WITH(score_lines(session, "{\"ids\":[1,2]}\n", options), Catch::Contains("damaged"));
+  CHECK_THROWS_WITH(score_lines(session, "{\"ids\":[1,2]}\n", options), gristmill::test::contains("damaged"));
 }

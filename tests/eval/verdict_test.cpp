@@ -44,6 +44,6 @@ TEST_CASE("damaged verdicts are errors that say where", "[eval]") {
         R"({"model_a":"x","model_b":"y","preference":1.5})", R"({"inst":1,"pref":0.5})",
         R"({"model_a":"x","model_b":"y","preference":1,"length_a":-4})", "[]", "{"}) {
     CAPTURE(line);
-    CHECK_THROWS_WITH(Verdict::parse(line, "file, record 7"), Catch::StartsWith("file, record 7"));
+    CHECK_THROWS_WITH(Verdict::parse(line, "file, record 7"), Catch::Matchers::StartsWith("file, record 7"));
   }
 }

@@ -200,10 +200,10 @@ TEST_CASE("win rates of both sides add up and ties count half", "[eval]") {
 TEST_CASE("length control without lengths and an unknown baseline are clear errors", "[eval]") {
   WinRateOptions options;
   options.length_controlled = true;
-  CHECK_THROWS_WITH(win_rates({verdict("1", 1, -1, 5)}, options), Catch::Contains("length_a"));
+  CHECK_THROWS_WITH(win_rates({verdict("1", 1, -1, 5)}, options), gristmill::test::contains("length_a"));
   options = {};
   options.baseline = "z";
   CHECK_THROWS_WITH(win_rates({verdict("1", 1)}, options),
-                    Catch::Contains("no battles against the baseline"));
+                    gristmill::test::contains("no battles against the baseline"));
   CHECK_THROWS_AS(length_controlled({}, {}), Error);
 }
