@@ -67,7 +67,7 @@ TEST_CASE("a bound just above half the range rejects instead of favouring small 
   CHECK(std::abs(small - 2000) < 150);
 }
 
-TEST_CASE("uniform numbers fill [0, 1)", "[base]") {
+TEST_CASE("uniform numbers fill the range from 0 to 1, 1 itself left out", "[base]") {
   Rng rng(2, stream_of(RandomStream::test));
   double sum = 0, low = 1, high = 0;
   for (int i = 0; i < 20000; ++i) {
