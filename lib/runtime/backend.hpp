@@ -1,11 +1,13 @@
 #pragma once
 
-// The seam to the hardware: one method for each fused kernel that a transformer needs. Every method enqueues on the device's stream; views
-// are non-owning. T is the number of packed token rows, C the model width, V the vocabulary, R a number of rows.
+// The seam to the hardware: one method for each fused kernel that a transformer needs. Every method enqueues
+// on the device's stream; views are non-owning. T is the number of packed token rows, C the model width, V
+// the vocabulary, R a number of rows.
 //
-// Contract of all methods: "real" views have the device's real() type, index views are i32. Shapes that do not fit are Error{internal}.
-// Sums have a fixed order, so that results do not depend on the number of threads. "Adds to" means: the sum of this call is finished
-// first and then added once, so that accumulating micro-batches in order gives the same bits wherever they are computed.
+// Contract of all methods: "real" views have the device's real() type, index views are i32. Shapes that do
+// not fit are Error{internal}. Sums have a fixed order, so that results do not depend on the number of
+// threads. "Adds to" means: the sum of this call is finished first and then added once, so that accumulating
+// micro-batches in order gives the same bits wherever they are computed.
 
 #include <cstdint>
 
@@ -50,7 +52,8 @@ struct AdamW {
   double gradient_scale = 1;  ///< clipping: the gradient is multiplied by it
 };
 
-/// How one token is drawn from logits. Order: temperature, top-k, top-p, min-p. Temperature 0 is the argmax, lowest id on ties.
+/// How one token is drawn from logits. Order: temperature, top-k, top-p, min-p. Temperature 0 is the argmax,
+/// lowest id on ties.
 struct Sampling {
   double temperature = 1;
   int64_t top_k = 0;  ///< 0 = all
@@ -62,7 +65,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  // --- elementary -------------------------------------------------------------------------------------------------
+  // --- elementary
+  // -------------------------------------------------------------------------------------------------
   virtual void fill(View out, double value) = 0;
   /// out = in; the shapes agree, strides may differ.
   virtual void copy(View out, ConstView in) = 0;
@@ -70,53 +74,66 @@ class Backend {
   virtual void axpy(View out, double scale, ConstView in) = 0;
   /// out[i] = in[rows[i]]; rows is R × 1.
   virtual void gather_rows(View out, ConstView in, ConstView rows) = 0;
-  /// out[rows[i]] = in[i]; rows are distinct; other rows of out stay. Also stores keys and values into a cache.
+  /// out[rows[i]] = in[i]; rows are distinct; other rows of out stay. Also stores keys and values into a
+  /// cache.
   virtual void scatter_rows(View out, ConstView in, ConstView rows) = 0;
   /// out[1,C] adds the sum of in's rows (bias gradients).
   virtual void sum_rows(View out, ConstView in) = 0;
   /// out (1 × 1, f64) = sum of squares of all elements of in, in fixed blocks.
   virtual void sum_of_squares(View out, ConstView in) = 0;
 
-  // --- products ---------------------------------------------------------------------------------------------------
+  // --- products
+  // ---------------------------------------------------------------------------------------------------
   virtual void matmul(const Matmul& args) = 0;
 
-  // --- embedding --------------------------------------------------------------------------------------------------
+  // --- embedding
+  // --------------------------------------------------------------------------------------------------
   /// out[t] = table[ids[t]], or out[t] += with `accumulate` (learned positions). table V × C, ids T × 1.
   virtual void embedding(View out, ConstView table, ConstView ids, bool accumulate) = 0;
   /// dtable[ids[t]] adds dout[t], finished for each table row in the order of t, then added once.
   virtual void embedding_backward(View dtable, ConstView dout, ConstView ids) = 0;
 
-  // --- norms ------------------------------------------------------------------------------------------------------
+  // --- norms
+  // ------------------------------------------------------------------------------------------------------
   /// RMSNorm (Zhang & Sennrich 2019): out = in · rstd · weight, rstd[T,1] = (mean(in²) + eps)^-1/2.
   virtual void rmsnorm(View out, View rstd, ConstView in, ConstView weight, double eps) = 0;
   /// din = (or += with accumulate_din) the gradient; dweight[1,C] adds. din may be dout.
   virtual void rmsnorm_backward(View din, bool accumulate_din, View dweight, ConstView dout, ConstView in,
                                 ConstView weight, ConstView rstd) = 0;
   /// LayerNorm (Ba et al. 2016); moments[T,2] = mean, rstd.
-  virtual void layernorm(View out, View moments, ConstView in, ConstView weight, ConstView bias, double eps) = 0;
-  virtual void layernorm_backward(View din, bool accumulate_din, View dweight, View dbias, ConstView dout, ConstView in,
-                                  ConstView weight, ConstView moments) = 0;
+  virtual void layernorm(View out, View moments, ConstView in, ConstView weight, ConstView bias,
+                         double eps) = 0;
+  virtual void layernorm_backward(View din, bool accumulate_din, View dweight, View dbias, ConstView dout,
+                                  ConstView in, ConstView weight, ConstView moments) = 0;
 
-  // --- positions --------------------------------------------------------------------------------------------------
-  /// Rotary embedding (Su et al. 2021) in place on x[T, heads·head_dim], Hugging Face's half-split pairing (i, i + head_dim/2).
-  /// inverse_frequency is 1 × head_dim/2, positions T × 1. `inverse` rotates back: the backward.
-  virtual void rotary(View x, ConstView positions, ConstView inverse_frequency, int64_t heads, int64_t head_dim,
-                      bool inverse) = 0;
+  // --- positions
+  // --------------------------------------------------------------------------------------------------
+  /// Rotary embedding (Su et al. 2021) in place on x[T, heads·head_dim], Hugging Face's half-split pairing
+  /// (i, i + head_dim/2). inverse_frequency is 1 × head_dim/2, positions T × 1. `inverse` rotates back: the
+  /// backward.
+  virtual void rotary(View x, ConstView positions, ConstView inverse_frequency, int64_t heads,
+                      int64_t head_dim, bool inverse) = 0;
 
-  // --- attention --------------------------------------------------------------------------------------------------
-  /// Causal attention within each document of a packed batch, never across; scores are never stored whole (Dao et al. 2022).
-  /// q[T, heads·head_dim], k and v[T, kv_heads·head_dim], out as q, lse[T, heads]; document_starts (D+1) × 1, first 0, last T.
+  // --- attention
+  // --------------------------------------------------------------------------------------------------
+  /// Causal attention within each document of a packed batch, never across; scores are never stored whole
+  /// (Dao et al. 2022). q[T, heads·head_dim], k and v[T, kv_heads·head_dim], out as q, lse[T, heads];
+  /// document_starts (D+1) × 1, first 0, last T.
   virtual void attention(View out, View lse, ConstView q, ConstView k, ConstView v, ConstView document_starts,
                          const AttentionShape& shape) = 0;
   /// dq, dk, dv are overwritten.
-  virtual void attention_backward(View dq, View dk, View dv, ConstView dout, ConstView q, ConstView k, ConstView v,
-                                  ConstView out, ConstView lse, ConstView document_starts, const AttentionShape& shape) = 0;
-  /// Attention of new rows over a cache that already holds their keys and values: row r belongs to sequence[r] and sees
-  /// the cache rows sequence[r]·capacity + [0, length[r]). cache_k and cache_v are (sequences·capacity) × kv_heads·head_dim.
-  virtual void cached_attention(View out, ConstView q, ConstView cache_k, ConstView cache_v, ConstView sequence,
-                                ConstView length, int64_t capacity, const AttentionShape& shape) = 0;
+  virtual void attention_backward(View dq, View dk, View dv, ConstView dout, ConstView q, ConstView k,
+                                  ConstView v, ConstView out, ConstView lse, ConstView document_starts,
+                                  const AttentionShape& shape) = 0;
+  /// Attention of new rows over a cache that already holds their keys and values: row r belongs to
+  /// sequence[r] and sees the cache rows sequence[r]·capacity + [0, length[r]). cache_k and cache_v are
+  /// (sequences·capacity) × kv_heads·head_dim.
+  virtual void cached_attention(View out, ConstView q, ConstView cache_k, ConstView cache_v,
+                                ConstView sequence, ConstView length, int64_t capacity,
+                                const AttentionShape& shape) = 0;
 
-  // --- activations ------------------------------------------------------------------------------------------------
+  // --- activations
+  // ------------------------------------------------------------------------------------------------
   /// SwiGLU (Shazeer 2020): out[T,F] = silu(gate) · up, gate_up[T,2F] = gate | up.
   virtual void swiglu(View out, ConstView gate_up) = 0;
   virtual void swiglu_backward(View dgate_up, ConstView dout, ConstView gate_up) = 0;
@@ -124,23 +141,30 @@ class Backend {
   virtual void gelu(View out, ConstView in) = 0;
   virtual void gelu_backward(View din, ConstView dout, ConstView in) = 0;
 
-  // --- the language-model head ------------------------------------------------------------------------------------
-  /// For rows hidden[R,C] and targets[R,1]: logits = logit_scale · hidden · weightᵀ (weight V × C), computed in chunks of rows, never
-  /// stored for all; the values of each row's target.
+  // --- the language-model head
+  // ------------------------------------------------------------------------------------
+  /// For rows hidden[R,C] and targets[R,1]: logits = logit_scale · hidden · weightᵀ (weight V × C), computed
+  /// in chunks of rows, never stored for all; the values of each row's target.
   virtual void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
                     double logit_scale) = 0;
-  /// Gradients of head(): dhidden[R,C] is overwritten, dweight[V,C] adds. Logits are computed anew; the values come out too where
-  /// wanted, so that a loss whose upstream gradients are known beforehand needs this call alone.
-  virtual void head_backward(View dhidden, View dweight, const HeadValues& values, ConstView hidden, ConstView weight,
-                             ConstView targets, const HeadGradients& gradients, double logit_scale) = 0;
+  /// Gradients of head(): dhidden[R,C] is overwritten, dweight[V,C] adds. Logits are computed anew; the
+  /// values come out too where wanted, so that a loss whose upstream gradients are known beforehand needs
+  /// this call alone.
+  virtual void head_backward(View dhidden, View dweight, const HeadValues& values, ConstView hidden,
+                             ConstView weight, ConstView targets, const HeadGradients& gradients,
+                             double logit_scale) = 0;
 
-  // --- optimizer --------------------------------------------------------------------------------------------------
+  // --- optimizer
+  // --------------------------------------------------------------------------------------------------
   virtual void adamw(View parameter, View m, View v, ConstView gradient, const AdamW& args) = 0;
 
-  // --- sampling ---------------------------------------------------------------------------------------------------
-  /// Draws ids[R,1] from logits[R,V] by inverting the distribution at uniforms[R,1] (in [0,1)); log_prob[R,1] = log p of the drawn
-  /// id under softmax(logits / temperature) before filtering (at temperature 0: under softmax(logits)).
-  virtual void sample(View ids, View log_prob, ConstView logits, ConstView uniforms, const Sampling& args) = 0;
+  // --- sampling
+  // ---------------------------------------------------------------------------------------------------
+  /// Draws ids[R,1] from logits[R,V] by inverting the distribution at uniforms[R,1] (in [0,1)); log_prob[R,1]
+  /// = log p of the drawn id under softmax(logits / temperature) before filtering (at temperature 0: under
+  /// softmax(logits)).
+  virtual void sample(View ids, View log_prob, ConstView logits, ConstView uniforms,
+                      const Sampling& args) = 0;
 };
 
 }  // namespace gristmill::runtime

@@ -1,7 +1,7 @@
 #pragma once
 
-// A device owns memory and a stream of work. Kernels (Backend) enqueue on the stream; write() enqueues too; read() waits for all that
-// was enqueued before it. Host code never follows a device pointer.
+// A device owns memory and a stream of work. Kernels (Backend) enqueue on the stream; write() enqueues too;
+// read() waits for all that was enqueued before it. Host code never follows a device pointer.
 
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +25,8 @@ class Device {
   virtual DType real() const = 0;
   virtual Backend& backend() = 0;
 
-  /// Zeroed memory, aligned to 64 bytes. Throws Error{device} that says how much was asked for when there is none.
+  /// Zeroed memory, aligned to 64 bytes. Throws Error{device} that says how much was asked for when there is
+  /// none.
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
   virtual void write(void* to, const void* host, size_t bytes) = 0;
@@ -55,7 +56,8 @@ class Buffer {
 class Scratch {
  public:
   explicit Scratch(Device& device) : device_(&device) {}
-  /// A dense view of rows × cols; its content is undefined. Earlier views of this scratch become invalid if it grows.
+  /// A dense view of rows × cols; its content is undefined. Earlier views of this scratch become invalid if
+  /// it grows.
   View get(DType dtype, int64_t rows, int64_t cols);
 
  private:
@@ -63,7 +65,8 @@ class Scratch {
   Buffer buffer_;
 };
 
-// Host values in and out. `real` converts between double or float on the host and the device's own type. Views must be dense.
+// Host values in and out. `real` converts between double or float on the host and the device's own type.
+// Views must be dense.
 void write_real(Device& device, View to, std::span<const float> values);
 void write_real(Device& device, View to, std::span<const double> values);
 void write_ints(Device& device, View to, std::span<const int32_t> values);
@@ -71,8 +74,8 @@ std::vector<double> read_real(Device& device, ConstView from);
 std::vector<float> read_float(Device& device, ConstView from);
 std::vector<int32_t> read_ints(Device& device, ConstView from);
 
-/// Opens "auto", "cpu" or "cuda[:N]". This build has no CUDA backend: asking for it is Error{device}; auto takes the CPU.
-/// GRISTMILL_ISA=scalar|avx2|avx512 overrides what cpuid offers.
+/// Opens "auto", "cpu" or "cuda[:N]". This build has no CUDA backend: asking for it is Error{device}; auto
+/// takes the CPU. GRISTMILL_ISA=scalar|avx2|avx512 overrides what cpuid offers.
 std::unique_ptr<Device> open_device(const std::string& name, int threads);
 
 /// The oracle: plain C++ on one thread, templated on the scalar. `real` is f64 or f32.

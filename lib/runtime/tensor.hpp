@@ -1,7 +1,7 @@
 #pragma once
 
-// Views of device memory: what kernels take. A view owns nothing and the host must not follow its pointer: memory belongs to
-// a Device, and only Device::read() brings values back.
+// Views of device memory: what kernels take. A view owns nothing and the host must not follow its pointer:
+// memory belongs to a Device, and only Device::read() brings values back.
 
 #include <cstddef>
 #include <cstdint>
@@ -10,12 +10,10 @@ namespace gristmill::runtime {
 
 enum class DType : uint8_t { f32, f64, bf16, i32 };
 
-constexpr size_t size_of(DType dtype) {
-  return dtype == DType::f64 ? 8 : dtype == DType::bf16 ? 2 : 4;
-}
+constexpr size_t size_of(DType dtype) { return dtype == DType::f64 ? 8 : dtype == DType::bf16 ? 2 : 4; }
 
-/// A matrix: `rows` × `cols` elements, `stride` elements from row to row. A vector of n is 1 × n or n × 1. A default view
-/// (no data) stands for "absent" where an argument is optional.
+/// A matrix: `rows` × `cols` elements, `stride` elements from row to row. A vector of n is 1 × n or n × 1. A
+/// default view (no data) stands for "absent" where an argument is optional.
 template <class Pointer>
 struct BasicView {
   Pointer data = nullptr;
@@ -44,26 +42,30 @@ struct ConstView;
 struct View : BasicView<void*> {
   View() = default;
   View(BasicView<void*> base) : BasicView<void*>(base) {}
-  View(void* data_, DType dtype_, int64_t rows_, int64_t cols_) : BasicView<void*>{data_, dtype_, rows_, cols_, cols_} {}
+  View(void* data_, DType dtype_, int64_t rows_, int64_t cols_)
+      : BasicView<void*>{data_, dtype_, rows_, cols_, cols_} {}
 };
 
 /// Read-only view; every View is one.
 struct ConstView : BasicView<const void*> {
   ConstView() = default;
   ConstView(BasicView<const void*> base) : BasicView<const void*>(base) {}
-  ConstView(const View& view) : BasicView<const void*>{view.data, view.dtype, view.rows, view.cols, view.stride} {}
+  ConstView(const View& view)
+      : BasicView<const void*>{view.data, view.dtype, view.rows, view.cols, view.stride} {}
   ConstView(const BasicView<void*>& view)
       : BasicView<const void*>{view.data, view.dtype, view.rows, view.cols, view.stride} {}
 };
 
 template <>
 inline BasicView<void*> BasicView<void*>::part(int64_t offset, int64_t new_rows, int64_t new_cols) const {
-  return {static_cast<char*>(data) + offset * static_cast<int64_t>(size_of(dtype)), dtype, new_rows, new_cols, stride};
+  return {static_cast<char*>(data) + offset * static_cast<int64_t>(size_of(dtype)), dtype, new_rows, new_cols,
+          stride};
 }
 template <>
-inline BasicView<const void*> BasicView<const void*>::part(int64_t offset, int64_t new_rows, int64_t new_cols) const {
-  return {static_cast<const char*>(data) + offset * static_cast<int64_t>(size_of(dtype)), dtype, new_rows, new_cols,
-          stride};
+inline BasicView<const void*> BasicView<const void*>::part(int64_t offset, int64_t new_rows,
+                                                           int64_t new_cols) const {
+  return {static_cast<const char*>(data) + offset * static_cast<int64_t>(size_of(dtype)), dtype, new_rows,
+          new_cols, stride};
 }
 
 }  // namespace gristmill::runtime

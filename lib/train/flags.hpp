@@ -8,7 +8,8 @@
 
 namespace gristmill::train {
 
-/// Adds --run-dir, --resume, --lr, --schedule and the other options of the loop; defaults are those in `options`.
+/// Adds --run-dir, --resume, --lr, --schedule and the other options of the loop; defaults are those in
+/// `options`.
 void add_train_flags(cli::Tool& tool, TrainOptions& options);
 
 /// What config.toml keeps of them, under the names of the flags; "about" holds what has none.

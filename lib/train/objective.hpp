@@ -12,11 +12,11 @@
 
 namespace gristmill::train {
 
-/// Sums that a step's micro-batches add to; written to metrics.jsonl. Objectives put their own figures under the names users
-/// know from trl ("rewards/margins").
+/// Sums that a step's micro-batches add to; written to metrics.jsonl. Objectives put their own figures under
+/// the names users know from trl ("rewards/margins").
 struct StepMetrics {
-  double loss = 0;       ///< the objective's mean loss of the step
-  int64_t tokens = 0;    ///< tokens processed
+  double loss = 0;     ///< the objective's mean loss of the step
+  int64_t tokens = 0;  ///< tokens processed
   std::map<std::string, double> values;
 };
 
@@ -24,8 +24,8 @@ class Objective {
  public:
   virtual ~Objective() = default;
 
-  /// The models whose gradients the steps fill, updated by one optimizer each. The first is the product (saved as the model
-  /// directory); the others are saved in sub-folders of the checkpoint under their names.
+  /// The models whose gradients the steps fill, updated by one optimizer each. The first is the product
+  /// (saved as the model directory); the others are saved in sub-folders of the checkpoint under their names.
   struct Trainee {
     std::string name;
     model::Transformer* model;
@@ -34,8 +34,9 @@ class Objective {
 
   /// Number of optimizer steps in all; the schedule needs it beforehand.
   virtual int64_t total_steps() const = 0;
-  /// Computes the gradients of optimizer step `step` (0-based), all micro-batches of it, divided by the number of tokens (or
-  /// pairs) of the whole step and not averaged by micro-batch. Which data a step sees is a function of (seed, step) and restored state alone.
+  /// Computes the gradients of optimizer step `step` (0-based), all micro-batches of it, divided by the
+  /// number of tokens (or pairs) of the whole step and not averaged by micro-batch. Which data a step sees is
+  /// a function of (seed, step) and restored state alone.
   virtual void accumulate(int64_t step, StepMetrics& metrics) = 0;
   /// Held-out figures ("val_loss" …) for the metrics; empty if there is no validation data.
   virtual std::map<std::string, double> validate() { return {}; }

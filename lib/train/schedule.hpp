@@ -10,9 +10,9 @@ enum class Schedule { constant, cosine, linear, wsd };
 
 struct ScheduleOptions {
   Schedule kind = Schedule::cosine;
-  double warmup_share = 0.02;   ///< of all steps: linear from 0
-  double decay_share = 0.2;     ///< wsd: last share of the steps, down to almost 0 (1 - sqrt form)
-  double final_share = 0.1;     ///< of the peak, at the end of cosine and linear
+  double warmup_share = 0.02;  ///< of all steps: linear from 0
+  double decay_share = 0.2;    ///< wsd: last share of the steps, down to almost 0 (1 - sqrt form)
+  double final_share = 0.1;    ///< of the peak, at the end of cosine and linear
 };
 
 /// Multiplier of the peak learning rate at `step` (0-based) of `total` steps.

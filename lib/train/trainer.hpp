@@ -1,6 +1,7 @@
 #pragma once
 
-// The one training loop: steps, schedule, clipping, AdamW, metrics, validation, checkpoints, exact resume, signals.
+// The one training loop: steps, schedule, clipping, AdamW, metrics, validation, checkpoints, exact resume,
+// signals.
 
 #include <cstdint>
 #include <string>
@@ -17,19 +18,21 @@ struct TrainOptions {
   double learning_rate = 1e-3;
   ScheduleOptions schedule;
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0.1;
-  double clip_norm = 1.0;           ///< 0 = off
-  int64_t checkpoint_every = 500;   ///< steps; 0 = only at the end
-  int64_t validate_every = 100;     ///< steps; 0 = only at the end
+  double clip_norm = 1.0;          ///< 0 = off
+  int64_t checkpoint_every = 500;  ///< steps; 0 = only at the end
+  int64_t validate_every = 100;    ///< steps; 0 = only at the end
   int64_t keep_checkpoints = 2;
-  bool resume = false;              ///< go on from the last checkpoint, or start if there is none
+  bool resume = false;  ///< go on from the last checkpoint, or start if there is none
   uint64_t seed = 1;
 };
 
-/// Runs the objective to its end in `options.run_dir` (config.toml, metrics.jsonl, checkpoints/step-N/, report.html). `record` is
-/// what config.toml and the checkpoint keep of the tool's options; on resume a difference is Error{usage} listing the keys. An existing
-/// run directory without `resume` is Error{usage}. SIGTERM and SIGUSR1 save a checkpoint and throw Stopped. A non-finite loss or
-/// gradient norm is Error{input} naming the step and the last good checkpoint.
-/// `tokenizer_directory` is copied into each checkpoint ("" = none).
-void run(Objective& objective, const TrainOptions& options, const Json& record, const std::string& tokenizer_directory);
+/// Runs the objective to its end in `options.run_dir` (config.toml, metrics.jsonl, checkpoints/step-N/,
+/// report.html). `record` is what config.toml and the checkpoint keep of the tool's options; on resume a
+/// difference is Error{usage} listing the keys. An existing run directory without `resume` is Error{usage}.
+/// SIGTERM and SIGUSR1 save a checkpoint and throw Stopped. A non-finite loss or gradient norm is
+/// Error{input} naming the step and the last good checkpoint. `tokenizer_directory` is copied into each
+/// checkpoint ("" = none).
+void run(Objective& objective, const TrainOptions& options, const Json& record,
+         const std::string& tokenizer_directory);
 
 }  // namespace gristmill::train
