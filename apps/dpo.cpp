@@ -1,6 +1,7 @@
 // dpo: direct preference optimization and its relatives.
 
 #include "align/dpo.hpp"
+#include "align/data_flags.hpp"
 #include "base/cli.hpp"
 #include "base/error.hpp"
 #include "decode/session.hpp"
@@ -28,8 +29,8 @@ std::string name_of(align::DpoLoss loss) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string model, reference_model;
-  std::vector<std::string> data, validation;
+  align::DataFlags files;
+  std::string reference_model;
   align::DpoOptions options;
   train::TrainOptions loop;
   loop.learning_rate = 1e-4;
@@ -38,17 +39,8 @@ int main(int argc, char** argv) {
   cli::Tool tool("dpo",
                  "Aligns a language model with preferences directly, without a reward model or sampling.");
   tool.threads().seed().device().stats();
-  tool.group("Data");
-  tool.option("--model", model, "model directory or run directory to start from");
-  tool.required();
+  align::add_data_flags(tool, files, options, "preferences (JSON Lines: prompt, chosen, rejected)", "pairs");
   tool.option("--reference", reference_model, "frozen reference (default: --model as it is)");
-  tool.option("--data", data, "preferences (JSON Lines: prompt, chosen, rejected)");
-  tool.required();
-  tool.option("--val", validation, "held-out preferences for val_accuracy");
-  tool.option("--epochs", options.epochs, "passes over the data");
-  tool.option("--batch-size", options.batch_size, "pairs an optimizer step");
-  tool.option("--micro-batch-tokens", options.micro_batch_tokens,
-              "packed tokens of one forward and backward");
   tool.group("Method");
   tool.choice("--loss", options.loss.loss, kLosses, "loss on a pair");
   tool.option("--beta", options.loss.beta, "strength of the pull to the reference");
@@ -60,19 +52,19 @@ int main(int argc, char** argv) {
     options.seed = loop.seed = tool.common().seed;
     align::validate(options.loss);
     const auto device = runtime::open_device(tool.common().device, tool.common().threads);
-    const auto session = decode::open_session(*device, model);
+    const auto session = decode::open_session(*device, files.model);
     const tokenizer::ChatTemplate chat(session.tokens());
     const int64_t context = session.model->config().context;
     Stats stats, held_out;
-    auto pairs = align::load_preferences(data, chat, context, stats);
+    auto pairs = align::load_preferences(files.data, chat, context, stats);
     std::vector<align::PairExample> held;
-    if (!validation.empty()) held = align::load_preferences(validation, chat, context, held_out);
+    if (!files.validation.empty()) held = align::load_preferences(files.validation, chat, context, held_out);
 
     // Before training and before a resumed checkpoint is loaded, the policy is the reference.
     auto reference =
         reference_model.empty() ? decode::Session{} : decode::open_session(*device, reference_model);
     if (!reference_model.empty() && reference.tokens().hash() != session.tokens().hash()) {
-      fail(Kind::input, reference_model, ": the reference has another tokenizer than ", model,
+      fail(Kind::input, reference_model, ": the reference has another tokenizer than ", files.model,
            "; name a model with the same tokenizer");
     }
     auto& frozen = reference_model.empty() ? *session.model : *reference.model;
@@ -85,12 +77,7 @@ int main(int argc, char** argv) {
     record["loss"] = name_of(options.loss.loss);
     record["beta"] = options.loss.beta;
     record["label-smoothing"] = options.loss.label_smoothing;
-    record["epochs"] = options.epochs;
-    record["batch-size"] = options.batch_size;
-    record["micro-batch-tokens"] = options.micro_batch_tokens;
-    record["about"]["examples"] = stats.records_out;
-    record["about"]["data_digest"] = align::digest(pairs);
-    record["model"] = session.path;
+    align::put_data(options, pairs, session.path, record);
     record["reference"] = reference_model.empty() ? session.path : reference.path;
     align::DpoObjective objective(*session.model, std::move(pairs), std::move(references), std::move(held),
                                   std::move(held_references), options);

@@ -1,5 +1,6 @@
 // reward-train: a reward model from preferences.
 
+#include "align/data_flags.hpp"
 #include "align/reward.hpp"
 #include "base/cli.hpp"
 #include "decode/session.hpp"
@@ -9,8 +10,7 @@
 using namespace gristmill;
 
 int main(int argc, char** argv) {
-  std::string model;
-  std::vector<std::string> data, validation;
+  align::DataFlags files;
   align::RewardTrainOptions options;
   train::TrainOptions loop;
   loop.learning_rate = 3e-4;
@@ -19,16 +19,7 @@ int main(int argc, char** argv) {
   cli::Tool tool("reward-train",
                  "Trains a reward model on preferences: a scalar head on a language model's body.");
   tool.threads().seed().device().stats();
-  tool.group("Data");
-  tool.option("--model", model, "model directory or run directory whose body to start from");
-  tool.required();
-  tool.option("--data", data, "preferences (JSON Lines: prompt, chosen, rejected)");
-  tool.required();
-  tool.option("--val", validation, "held-out preferences for val_accuracy");
-  tool.option("--epochs", options.epochs, "passes over the data");
-  tool.option("--batch-size", options.batch_size, "pairs an optimizer step");
-  tool.option("--micro-batch-tokens", options.micro_batch_tokens,
-              "packed tokens of one forward and backward");
+  align::add_data_flags(tool, files, options, "preferences (JSON Lines: prompt, chosen, rejected)", "pairs");
   tool.option("--centering", options.centering, "weight of the squared sum of a pair's rewards");
   train::add_train_flags(tool, loop);
   tool.example(
@@ -37,24 +28,19 @@ int main(int argc, char** argv) {
   return tool.run(argc, argv, [&] {
     options.seed = loop.seed = tool.common().seed;
     const auto device = runtime::open_device(tool.common().device, tool.common().threads);
-    const std::string directory = model::resolve_model_directory(model);
+    const std::string directory = model::resolve_model_directory(files.model);
     const tokenizer::ChatTemplate chat(tokenizer::Tokenizer::load(directory));
     const auto reward = model::load_model(*device, directory, model::Head::scalar, tool.common().seed);
     Stats stats, held_out;
-    auto pairs = align::load_preferences(data, chat, reward->config().context, stats);
+    auto pairs = align::load_preferences(files.data, chat, reward->config().context, stats);
     std::vector<align::PairExample> held;
-    if (!validation.empty())
-      held = align::load_preferences(validation, chat, reward->config().context, held_out);
+    if (!files.validation.empty())
+      held = align::load_preferences(files.validation, chat, reward->config().context, held_out);
 
     Json record = train::to_json(loop);
     record["about"]["tool"] = "reward-train";
-    record["epochs"] = options.epochs;
-    record["batch-size"] = options.batch_size;
-    record["micro-batch-tokens"] = options.micro_batch_tokens;
+    align::put_data(options, pairs, directory, record);
     record["centering"] = options.centering;
-    record["about"]["examples"] = stats.records_out;
-    record["about"]["data_digest"] = align::digest(pairs);
-    record["model"] = directory;
     align::RewardObjective objective(*reward, std::move(pairs), std::move(held), options);
     train::run(objective, loop, record, directory);
     tool.report(stats);
