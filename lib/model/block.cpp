@@ -83,40 +83,40 @@ void Block::activate(const Run& run, View out, ConstView wide) const {
 }
 
 void Block::project(const Run& run, const Rows& rows, Activations& kept) const {
-  const auto real = run.device.real();
+  const auto real = run.device.real(), compute = run.device.compute();
   auto& backend = run.device.backend();
   const View input = kept.input.get(real, rows.count, dim_);
-  const View normed = run.work.normed.get(real, rows.count, dim_);
+  const View normed = run.work.normed.get(compute, rows.count, dim_);
   norm1_.forward(backend, run.weights, normed, kept.statistics1.get(real, rows.count, norm1_.statistics()),
                  input);
-  const View qkv = kept.qkv.get(real, rows.count, qkv_width());
+  const View qkv = kept.qkv.get(compute, rows.count, qkv_width());
   qkv_.forward(backend, run.weights, qkv, normed);
   rotate(run, rows, qkv, false);
 }
 
 /// From the attention's output to the layer's.
 void Block::finish(const Run& run, const Rows& rows, Activations& kept, View out) const {
-  const auto real = run.device.real();
+  const auto real = run.device.real(), compute = run.device.compute();
   auto& backend = run.device.backend();
   const View middle = kept.middle.get(real, rows.count, dim_);
-  out_.forward(backend, run.weights, middle, kept.attention.get(real, rows.count, query_width()),
+  out_.forward(backend, run.weights, middle, kept.attention.get(compute, rows.count, query_width()),
                kept.input.get(real, rows.count, dim_));
-  const View normed = run.work.normed.get(real, rows.count, dim_);
+  const View normed = run.work.normed.get(compute, rows.count, dim_);
   norm2_.forward(backend, run.weights, normed, kept.statistics2.get(real, rows.count, norm2_.statistics()),
                  middle);
-  const View wide = kept.wide.get(real, rows.count, wide_width());
+  const View wide = kept.wide.get(compute, rows.count, wide_width());
   wide_.forward(backend, run.weights, wide, normed);
-  const View activated = run.work.activated.get(real, rows.count, hidden_dim_);
+  const View activated = run.work.activated.get(compute, rows.count, hidden_dim_);
   activate(run, activated, wide);
   down_.forward(backend, run.weights, out, activated, middle);
 }
 
 void Block::forward(const Run& run, const Rows& rows, Activations& kept, View out) const {
   project(run, rows, kept);
-  const auto real = run.device.real();
-  const View qkv = kept.qkv.get(real, rows.count, qkv_width());
+  const auto real = run.device.real(), compute = run.device.compute();
+  const View qkv = kept.qkv.get(compute, rows.count, qkv_width());
   run.device.backend().attention(
-      kept.attention.get(real, rows.count, query_width()), kept.lse.get(real, rows.count, shape_.heads),
+      kept.attention.get(compute, rows.count, query_width()), kept.lse.get(real, rows.count, shape_.heads),
       qkv.col_range(0, query_width()), qkv.col_range(query_width(), key_width()),
       qkv.col_range(query_width() + key_width(), key_width()), rows.document_starts, shape_);
   finish(run, rows, kept, out);
@@ -125,55 +125,55 @@ void Block::forward(const Run& run, const Rows& rows, Activations& kept, View ou
 void Block::forward_cached(const Run& run, const Rows& rows, Activations& kept, View out, View cache_keys,
                            View cache_values, int64_t capacity) const {
   project(run, rows, kept);
-  const auto real = run.device.real();
+  const auto compute = run.device.compute();
   auto& backend = run.device.backend();
-  const View qkv = kept.qkv.get(real, rows.count, qkv_width());
+  const View qkv = kept.qkv.get(compute, rows.count, qkv_width());
   backend.scatter_rows(cache_keys, qkv.col_range(query_width(), key_width()), rows.slot);
   backend.scatter_rows(cache_values, qkv.col_range(query_width() + key_width(), key_width()), rows.slot);
-  backend.cached_attention(kept.attention.get(real, rows.count, query_width()),
+  backend.cached_attention(kept.attention.get(compute, rows.count, query_width()),
                            qkv.col_range(0, query_width()), cache_keys, cache_values, rows.sequence,
                            rows.length, capacity, shape_);
   finish(run, rows, kept, out);
 }
 
 void Block::backward_mlp(const Run& run, const Rows& rows, Activations& kept, View dx) const {
-  const auto real = run.device.real();
+  const auto real = run.device.real(), compute = run.device.compute();
   auto& backend = run.device.backend();
   const View middle = kept.middle.get(real, rows.count, dim_);
   const View statistics = kept.statistics2.get(real, rows.count, norm2_.statistics());
-  const View wide = kept.wide.get(real, rows.count, wide_width());
-  const View activated = run.work.activated.get(real, rows.count, hidden_dim_);
+  const View wide = kept.wide.get(compute, rows.count, wide_width());
+  const View activated = run.work.activated.get(compute, rows.count, hidden_dim_);
   activate(run, activated, wide);
-  const View dactivated = run.work.dactivated.get(real, rows.count, hidden_dim_);
+  const View dactivated = run.work.dactivated.get(compute, rows.count, hidden_dim_);
   down_.backward(backend, run.weights, dactivated, dx, activated);
-  const View dwide = run.work.dwide.get(real, rows.count, wide_width());
+  const View dwide = run.work.dwide.get(compute, rows.count, wide_width());
   gated_ ? backend.swiglu_backward(dwide, dactivated, wide) : backend.gelu_backward(dwide, dactivated, wide);
-  const View normed = run.work.normed.get(real, rows.count, dim_);
+  const View normed = run.work.normed.get(compute, rows.count, dim_);
   norm2_.forward(backend, run.weights, normed, statistics, middle);
-  const View dnormed = run.work.dnormed.get(real, rows.count, dim_);
+  const View dnormed = run.work.dnormed.get(compute, rows.count, dim_);
   wide_.backward(backend, run.weights, dnormed, dwide, normed);
   norm2_.backward(backend, run.weights, dx, true, dnormed, middle, statistics);
 }
 
 void Block::backward_attention(const Run& run, const Rows& rows, Activations& kept, View dx) const {
-  const auto real = run.device.real();
+  const auto real = run.device.real(), compute = run.device.compute();
   auto& backend = run.device.backend();
   const View input = kept.input.get(real, rows.count, dim_);
   const View statistics = kept.statistics1.get(real, rows.count, norm1_.statistics());
-  const View qkv = kept.qkv.get(real, rows.count, qkv_width());
-  const View attention = kept.attention.get(real, rows.count, query_width());
-  const View dattention = run.work.dattention.get(real, rows.count, query_width());
+  const View qkv = kept.qkv.get(compute, rows.count, qkv_width());
+  const View attention = kept.attention.get(compute, rows.count, query_width());
+  const View dattention = run.work.dattention.get(compute, rows.count, query_width());
   out_.backward(backend, run.weights, dattention, dx, attention);
-  const View dqkv = run.work.dqkv.get(real, rows.count, qkv_width());
+  const View dqkv = run.work.dqkv.get(compute, rows.count, qkv_width());
   const int64_t key = query_width(), value = key + key_width();
   backend.attention_backward(dqkv.col_range(0, key), dqkv.col_range(key, key_width()),
                              dqkv.col_range(value, key_width()), dattention, qkv.col_range(0, key),
                              qkv.col_range(key, key_width()), qkv.col_range(value, key_width()), attention,
                              kept.lse.get(real, rows.count, shape_.heads), rows.document_starts, shape_);
   rotate(run, rows, dqkv, true);
-  const View normed = run.work.normed.get(real, rows.count, dim_);
+  const View normed = run.work.normed.get(compute, rows.count, dim_);
   norm1_.forward(backend, run.weights, normed, statistics, input);
-  const View dnormed = run.work.dnormed.get(real, rows.count, dim_);
+  const View dnormed = run.work.dnormed.get(compute, rows.count, dim_);
   qkv_.backward(backend, run.weights, dnormed, dqkv, normed);
   norm1_.backward(backend, run.weights, dx, true, dnormed, input, statistics);
 }

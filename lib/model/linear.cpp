@@ -60,6 +60,7 @@ void Linear::forward(Backend& backend, const Weights& weights, View out, ConstVi
     product.a = in;
     product.b = piece.view(weights.parameters);
     product.transpose_b = !conv1d_;
+    product.keep_b = true;
     if (conv1d_) product.bias = bias_.view(weights.parameters);
     if (residual) product.residual = residual.col_range(column, width);
     backend.matmul(product);
@@ -85,6 +86,7 @@ void Linear::backward(Backend& backend, const Weights& weights, View din, ConstV
     input.a = slice;
     input.b = piece.view(weights.parameters);
     input.transpose_b = conv1d_;
+    input.keep_b = true;
     input.accumulate = column > 0;
     backend.matmul(input);
     column += width;

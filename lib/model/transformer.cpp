@@ -30,8 +30,8 @@ KvCache::KvCache(Device& device, const Config& config, int64_t sequences, int64_
     fail(Kind::internal, "a cache of ", sequences, " sequences by ", capacity, " positions");
   }
   for (int64_t layer = 0; layer < config.layers; ++layer) {
-    keys_.emplace_back(device, device.real(), sequences * capacity, config.kv_heads * config.head_dim);
-    values_.emplace_back(device, device.real(), sequences * capacity, config.kv_heads * config.head_dim);
+    keys_.emplace_back(device, device.compute(), sequences * capacity, config.kv_heads * config.head_dim);
+    values_.emplace_back(device, device.compute(), sequences * capacity, config.kv_heads * config.head_dim);
   }
 }
 
@@ -280,6 +280,7 @@ void Transformer::scalar_head(View values, ConstView hidden) {
   product.a = hidden;
   product.b = s.parameters.view(s.head);
   product.transpose_b = true;
+  product.keep_b = true;
   s.device.backend().matmul(product);
 }
 
@@ -297,6 +298,7 @@ void Transformer::scalar_head_backward(View dhidden, ConstView dvalues, ConstVie
   input.out = dhidden;
   input.a = dvalues;
   input.b = s.parameters.view(s.head);
+  input.keep_b = true;
   s.device.backend().matmul(input);
 }
 
@@ -342,6 +344,7 @@ void Transformer::logits(View logits, ConstView hidden) {
   product.a = hidden;
   product.b = s.parameters.view(s.head);
   product.transpose_b = true;
+  product.keep_b = true;
   s.device.backend().matmul(product);
 }
 

@@ -4,8 +4,10 @@
 // on the device's stream; views are non-owning. T is the number of packed token rows, C the model width, V
 // the vocabulary, R a number of rows.
 //
-// Contract of all methods: "real" views have the device's real() type, index views are i32. Shapes that do
-// not fit are Error{internal}. Sums have a fixed order, so that results do not depend on the number of
+// Contract of all methods: views have the device's real() type, index views are i32. Where the text says
+// "compute", a view may have the device's compute() type instead, each view of a call for itself; a product
+// rounds operands that are real to compute(), all other arithmetic is real. Shapes and types that do not fit
+// are Error{internal}. Sums have a fixed order, so that results do not depend on the number of
 // threads. "Adds to" means: the sum of this call is finished first and then added once, so that accumulating
 // micro-batches in order gives the same bits wherever they are computed.
 
@@ -16,6 +18,7 @@
 namespace gristmill::runtime {
 
 /// out[M,N] = a[M,K] · b[K,N] (+ bias[1,N]) (+ residual[M,N]), or out += the product with `accumulate`.
+/// a, b and out: compute.
 struct Matmul {
   View out;
   ConstView a;
@@ -23,6 +26,9 @@ struct Matmul {
   ConstView b;
   bool transpose_b = false;  ///< b is stored N × K, as Hugging Face's Linear weights are
   bool accumulate = false;
+  /// b is a weight: its packed form may be kept until something writes to its memory through the device or
+  /// the backend.
+  bool keep_b = false;
   ConstView bias;      ///< optional
   ConstView residual;  ///< optional; may be `out` itself
 };
@@ -68,16 +74,16 @@ class Backend {
   // --- elementary
   // -------------------------------------------------------------------------------------------------
   virtual void fill(View out, double value) = 0;
-  /// out = in; the shapes agree, strides may differ.
+  /// out = in; the shapes agree, strides may differ; compute, rounded where out is narrower.
   virtual void copy(View out, ConstView in) = 0;
   /// out += scale · in.
   virtual void axpy(View out, double scale, ConstView in) = 0;
-  /// out[i] = in[rows[i]]; rows is R × 1.
+  /// out[i] = in[rows[i]]; rows is R × 1; compute, one type.
   virtual void gather_rows(View out, ConstView in, ConstView rows) = 0;
   /// out[rows[i]] = in[i]; rows are distinct; other rows of out stay. Also stores keys and values into a
-  /// cache.
+  /// cache. Compute, one type.
   virtual void scatter_rows(View out, ConstView in, ConstView rows) = 0;
-  /// out[1,C] adds the sum of in's rows (bias gradients).
+  /// out[1,C] adds the sum of in's rows (bias gradients); in: compute.
   virtual void sum_rows(View out, ConstView in) = 0;
   /// out (1 × 1, f64) = sum of squares of all elements of in, in fixed blocks.
   virtual void sum_of_squares(View out, ConstView in) = 0;
@@ -96,11 +102,13 @@ class Backend {
   // --- norms
   // ------------------------------------------------------------------------------------------------------
   /// RMSNorm (Zhang & Sennrich 2019): out = in · rstd · weight, rstd[T,1] = (mean(in²) + eps)^-1/2.
+  /// in and out: compute.
   virtual void rmsnorm(View out, View rstd, ConstView in, ConstView weight, double eps) = 0;
-  /// din = (or += with accumulate_din) the gradient; dweight[1,C] adds. din may be dout.
+  /// din = (or += with accumulate_din) the gradient; dweight[1,C] adds. din may be dout. din,
+  /// dout and in: compute.
   virtual void rmsnorm_backward(View din, bool accumulate_din, View dweight, ConstView dout, ConstView in,
                                 ConstView weight, ConstView rstd) = 0;
-  /// LayerNorm (Ba et al. 2016); moments[T,2] = mean, rstd.
+  /// LayerNorm (Ba et al. 2016); moments[T,2] = mean, rstd. Types as rmsnorm's.
   virtual void layernorm(View out, View moments, ConstView in, ConstView weight, ConstView bias,
                          double eps) = 0;
   virtual void layernorm_backward(View din, bool accumulate_din, View dweight, View dbias, ConstView dout,
@@ -108,9 +116,9 @@ class Backend {
 
   // --- positions
   // --------------------------------------------------------------------------------------------------
-  /// Rotary embedding (Su et al. 2021) in place on x[T, heads·head_dim], Hugging Face's half-split pairing
-  /// (i, i + head_dim/2). inverse_frequency is 1 × head_dim/2, positions T × 1. `inverse` rotates back: the
-  /// backward.
+  /// Rotary embedding (Su et al. 2021) in place on x[T, heads·head_dim] (compute), Hugging Face's half-split
+  /// pairing (i, i + head_dim/2). inverse_frequency is 1 × head_dim/2, positions T × 1. `inverse` rotates
+  /// back: the backward.
   virtual void rotary(View x, ConstView positions, ConstView inverse_frequency, int64_t heads,
                       int64_t head_dim, bool inverse) = 0;
 
@@ -118,23 +126,24 @@ class Backend {
   // --------------------------------------------------------------------------------------------------
   /// Causal attention within each document of a packed batch, never across; scores are never stored whole
   /// (Dao et al. 2022). q[T, heads·head_dim], k and v[T, kv_heads·head_dim], out as q, lse[T, heads];
-  /// document_starts (D+1) × 1, first 0, last T.
+  /// document_starts (D+1) × 1, first 0, last T. q, k, v and out: compute.
   virtual void attention(View out, View lse, ConstView q, ConstView k, ConstView v, ConstView document_starts,
                          const AttentionShape& shape) = 0;
-  /// dq, dk, dv are overwritten.
+  /// dq, dk, dv are overwritten; all but lse: compute.
   virtual void attention_backward(View dq, View dk, View dv, ConstView dout, ConstView q, ConstView k,
                                   ConstView v, ConstView out, ConstView lse, ConstView document_starts,
                                   const AttentionShape& shape) = 0;
   /// Attention of new rows over a cache that already holds their keys and values: row r belongs to
   /// sequence[r] and sees the cache rows sequence[r]·capacity + [0, length[r]). cache_k and cache_v are
-  /// (sequences·capacity) × kv_heads·head_dim.
+  /// (sequences·capacity) × kv_heads·head_dim. out, q and the caches: compute.
   virtual void cached_attention(View out, ConstView q, ConstView cache_k, ConstView cache_v,
                                 ConstView sequence, ConstView length, int64_t capacity,
                                 const AttentionShape& shape) = 0;
 
   // --- activations
   // ------------------------------------------------------------------------------------------------
-  /// SwiGLU (Shazeer 2020): out[T,F] = silu(gate) · up, gate_up[T,2F] = gate | up.
+  /// SwiGLU (Shazeer 2020): out[T,F] = silu(gate) · up, gate_up[T,2F] = gate | up. Activations and their
+  /// gradients: compute.
   virtual void swiglu(View out, ConstView gate_up) = 0;
   virtual void swiglu_backward(View dgate_up, ConstView dout, ConstView gate_up) = 0;
   /// GELU, tanh form (Hendrycks & Gimpel 2016), as GPT-2's "gelu_new".
@@ -144,11 +153,11 @@ class Backend {
   // --- the language-model head
   // ------------------------------------------------------------------------------------
   /// For rows hidden[R,C] and targets[R,1]: logits = logit_scale · hidden · weightᵀ (weight V × C), computed
-  /// in chunks of rows, never stored for all; the values of each row's target.
+  /// in chunks of rows, never stored for all; the values of each row's target. hidden: compute.
   virtual void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
                     double logit_scale) = 0;
-  /// Gradients of head(): dhidden[R,C] is overwritten, dweight[V,C] adds. Logits are computed anew; the
-  /// values come out too where wanted, so that a loss whose upstream gradients are known beforehand needs
+  /// Gradients of head(): dhidden[R,C] (compute) is overwritten, dweight[V,C] adds. Logits are computed anew;
+  /// the values come out too where wanted, so that a loss whose upstream gradients are known beforehand needs
   /// this call alone.
   virtual void head_backward(View dhidden, View dweight, const HeadValues& values, ConstView hidden,
                              ConstView weight, ConstView targets, const HeadGradients& gradients,

@@ -23,6 +23,13 @@ class Device {
   virtual std::string name() const = 0;  ///< "cpu (avx512)", for people and the checkpoint record
   /// The type of parameters, activations and gradients here: f32, or f64 on the double-precision reference.
   virtual DType real() const = 0;
+  /// The type of what stands between products: activations, their gradients, cached keys and values. bf16 in
+  /// mixed precision (Micikevicius et al. 2018; sums, norms' statistics, the residual stream, parameters and
+  /// their gradients stay real()), else real().
+  virtual DType compute() const { return real(); }
+  /// Floating-point operations a second of products at compute() precision that all threads together reach
+  /// from registers, measured at the first call; 0 = not known.
+  virtual double peak_flops() { return 0; }
   virtual Backend& backend() = 0;
 
   /// Zeroed memory, aligned to 64 bytes. Throws Error{device} that says how much was asked for when there is
@@ -75,8 +82,9 @@ std::vector<float> read_float(Device& device, ConstView from);
 std::vector<int32_t> read_ints(Device& device, ConstView from);
 
 /// Opens "auto", "cpu" or "cuda[:N]". This build has no CUDA backend: asking for it is Error{device}; auto
-/// takes the CPU. GRISTMILL_ISA=scalar|avx2|avx512 overrides what cpuid offers.
-std::unique_ptr<Device> open_device(const std::string& name, int threads);
+/// takes the CPU. GRISTMILL_ISA=scalar|avx2|avx512|avx512bf16 overrides what cpuid offers. `compute` is f32
+/// or bf16; bf16 runs everywhere, fast where the processor has the instruction.
+std::unique_ptr<Device> open_device(const std::string& name, int threads, DType compute = DType::f32);
 
 /// The oracle: plain C++ on one thread, templated on the scalar. `real` is f64 or f32.
 std::unique_ptr<Device> open_reference_device(DType real);

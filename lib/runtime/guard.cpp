@@ -151,6 +151,8 @@ class GuardDevice final : public Device {
 
   std::string name() const override { return "guarded " + inner_->name(); }
   DType real() const override { return inner_->real(); }
+  DType compute() const override { return inner_->compute(); }
+  double peak_flops() override { return inner_->peak_flops(); }
   Backend& backend() override { return backend_; }
   void* allocate(size_t bytes) override { return pages_.map(bytes); }
   void release(void* memory) noexcept override { pages_.unmap(memory); }
