@@ -1,7 +1,7 @@
 #pragma once
 
-// The shape of a transformer: what config.json of a Hugging Face model directory says, for the Llama and
-// GPT-2 families.
+// The shape of a transformer: what config.json of a Hugging Face model directory says, for the Llama family
+// (Llama, Mistral, Qwen2, Qwen3) and GPT-2.
 
 #include <cstdint>
 #include <string>
@@ -35,6 +35,13 @@ struct Config {
   double norm_epsilon = 1e-5;
   double rope_theta = 10000;
   bool tied = true;  ///< the head shares the embedding's weights
+  /// Llama family: q, k and v have biases (Qwen2).
+  bool qkv_bias = false;
+  /// Llama family: RMSNorm of each head's q and k before the rotary embedding (Henry et al. 2020; Qwen3).
+  bool qk_norm = false;
+  /// Initial weights only: the two maps of each layer that write to the residual stream start at 0, so that
+  /// every layer starts as the identity (Zhang et al. 2019).
+  bool zero_init = false;
   uint32_t bos_token = 0, eos_token = 0, pad_token = 0;
 
   /// Error{usage} that names the field when the numbers do not fit together.

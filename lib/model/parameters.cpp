@@ -40,7 +40,9 @@ class TableBuilder {
 
 // Residual branches start smaller, so that the variance of the residual stream does not grow with depth
 // (Radford et al. 2019, §2.3).
-double residual_std(const Config& config) { return kStd / std::sqrt(2 * static_cast<double>(config.layers)); }
+double residual_std(const Config& config) {
+  return config.zero_init ? 0 : kStd / std::sqrt(2 * static_cast<double>(config.layers));
+}
 
 // q, k, v stand behind each other, and gate, up: each group is one product wherever no padding lies between.
 void add_llama_layer(TableBuilder& table, const Config& config, int64_t layer) {
