@@ -1,0 +1,79 @@
+#pragma once
+
+// Ranks: processes that train one model together, each on its own part of the data.
+//
+// A sum over ranks is ordered: each element is ((r0 + r1) + r2) + … in the device's precision, as one process
+// adds what it computes one after another, so that the number of ranks does not change a bit. That rules out
+// MPI_SUM, whose order is the library's: the parts travel to the rank that owns the sum, which adds them
+// itself. All exchange goes in pieces of bounded size; beside its model a rank holds some 32 MiB for it.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/device.hpp"
+
+namespace gristmill::runtime {
+
+/// Elements [first, first + size) of a flat arena.
+struct Range {
+  int64_t first = 0, size = 0;
+  int64_t end() const { return first + size; }
+};
+
+class Collective {
+ public:
+  using Parts = std::vector<std::span<const std::byte>>;
+  using Places = std::vector<std::span<std::byte>>;
+
+  virtual ~Collective() = default;
+  virtual std::string name() const = 0;  ///< "local", "Open MPI", for people
+  virtual int rank() const = 0;          ///< 0 … size() - 1
+  virtual int size() const = 0;
+  /// Sends out[q] to each rank q and fills in[p] with what rank p sends here. All ranks call it together;
+  /// lengths agree pairwise, empty = nothing.
+  virtual void exchange(const Parts& out, const Places& in) = 0;
+  /// The last call of a rank that came to its end in order: waits for the others.
+  virtual void leave() {}
+  /// Ends the processes of all other ranks at once, and perhaps this one: after an error of its own.
+  virtual void abort(int exit_code) noexcept = 0;
+};
+
+/// One rank: nothing is ever sent.
+std::unique_ptr<Collective> open_local_collective();
+
+/// How many ranks the launcher of this process started, from its environment: nothing when none did, 0 when
+/// only the launcher knows.
+std::optional<int64_t> launched_ranks();
+
+/// The ranks that mpirun or srun started this process with; one local rank when it was started alone.
+/// Error{device} when there are several and Open MPI is not installed or is not the launcher's.
+std::unique_ptr<Collective> open_collective();
+
+// --- on top of exchange(); all ranks call these together
+// ---------------------------------------------------------------------------------------------------------
+
+/// All ranks' values (they may differ in number) behind each other in the order of ranks.
+std::vector<double> gather_values(Collective& ranks, std::span<const double> mine);
+/// Rank r's text at [r].
+std::vector<std::string> gather_texts(Collective& ranks, const std::string& mine);
+
+/// sum[i] += rank 0's values[ranges[me].first + i], then rank 1's and so on, of the first `contributors`
+/// ranks. `values` is 1 × n and ranges[q], which may overlap, is what rank q wants; `sum` is
+/// 1 × ranges[me].size.
+void add_in_order(Collective& ranks, Device& device, View sum, ConstView values,
+                  std::span<const Range> ranges, int64_t contributors);
+
+/// Fills `values` (1 × n) with every range from the rank it belongs to: values[ranges[q]] of rank q.
+void share(Collective& ranks, Device& device, View values, std::span<const Range> ranges);
+
+/// A tensor whose parts lie behind each other on the ranks, put together on rank 0 (empty elsewhere): `mine`
+/// is 1 × sizes[me], absent where that is 0. `Real` is the host's float or double for device.real().
+template <class Real>
+std::vector<Real> collect(Collective& ranks, Device& device, ConstView mine, std::span<const int64_t> sizes);
+
+}  // namespace gristmill::runtime
