@@ -51,7 +51,7 @@ int main(int argc, char** argv) {
   return tool.run(argc, argv, [&] {
     options.seed = loop.seed = tool.common().seed;
     align::validate(options.loss);
-    const auto device = runtime::open_device(tool.common().device, tool.common().threads);
+    const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
     const auto session = decode::open_session(*device, files.model);
     const tokenizer::ChatTemplate chat(session.tokens());
     const int64_t context = session.model->config().context;

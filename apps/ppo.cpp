@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
   return tool.run(argc, argv, [&] {
     options.seed = loop.seed = tool.common().seed;
     align::validate(options);
-    const auto device = runtime::open_device(tool.common().device, tool.common().threads);
+    const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
     const auto policy = decode::open_session(*device, model);
     const auto reference = decode::open_session(*device, model);
     const auto reward =

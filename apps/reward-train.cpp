@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
 
   return tool.run(argc, argv, [&] {
     options.seed = loop.seed = tool.common().seed;
-    const auto device = runtime::open_device(tool.common().device, tool.common().threads);
+    const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
     const std::string directory = model::resolve_model_directory(files.model);
     const tokenizer::ChatTemplate chat(tokenizer::Tokenizer::load(directory));
     const auto reward = model::load_model(*device, directory, model::Head::scalar, tool.common().seed);

@@ -35,6 +35,22 @@ void remove_folder(const fs::path& path) {
   if (error) fail(Kind::io, "cannot remove ", path.string(), ": ", error.message());
 }
 
+/// What an error leaves of a folder goes: on a full disk it takes the space that others need.
+class RemoveUnlessKept {
+ public:
+  explicit RemoveUnlessKept(fs::path path) : path_(std::move(path)) {}
+  ~RemoveUnlessKept() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  RemoveUnlessKept(const RemoveUnlessKept&) = delete;
+  RemoveUnlessKept& operator=(const RemoveUnlessKept&) = delete;
+  void keep() { path_.clear(); }
+
+ private:
+  fs::path path_;
+};
+
 }  // namespace
 
 Json TrainerState::to_json() const {
@@ -45,6 +61,7 @@ Json TrainerState::to_json() const {
   json["device"] = device;
   json["options"] = record;
   json["objective"] = objective;
+  if (!recent.is_null()) json["recent"] = recent;
   return json;
 }
 
@@ -56,6 +73,7 @@ TrainerState TrainerState::from_json(const Json& json) {
   state.device = json.at("device").as_string();
   state.record = json.at("options");
   state.objective = json.at("objective");
+  if (const Json* recent = json.find("recent")) state.recent = *recent;
   return state;
 }
 
@@ -66,6 +84,7 @@ std::string save_checkpoint(const std::string& run_dir, const std::vector<Object
   const fs::path temporary = root / str(kTemporary, state.step);
   remove_folder(temporary);
   make_folder(temporary);
+  RemoveUnlessKept unfinished(temporary);
   for (size_t i = 0; i < trainees.size(); ++i) {
     const fs::path folder = trainee_folder(temporary, trainees, i);
     make_folder(folder);
@@ -75,6 +94,7 @@ std::string save_checkpoint(const std::string& run_dir, const std::vector<Object
   write_file((temporary / "trainer.json").string(), state.to_json().dump(2) + "\n");
   remove_folder(target);
   rename_durably(temporary.string(), target.string());
+  unfinished.keep();
   return target.string();
 }
 

@@ -22,6 +22,7 @@ struct TrainerState {
   std::string device;            ///< where it ran: equal bits are promised for one instruction set
   Json record = Json::object();  ///< the tool's options
   Json objective = Json::object();
+  Json recent;  ///< the windows of outliers, if the run has them
 
   Json to_json() const;
   static TrainerState from_json(const Json& json);

@@ -8,14 +8,25 @@ namespace gristmill::train {
 
 namespace {
 
-const std::vector<std::pair<std::string, Schedule>> kSchedules = {{"constant", Schedule::constant},
-                                                                  {"cosine", Schedule::cosine},
-                                                                  {"linear", Schedule::linear},
-                                                                  {"wsd", Schedule::wsd}};
+template <class Enum>
+using Names = std::vector<std::pair<std::string, Enum>>;
 
-}  // namespace
+const Names<Schedule> kSchedules = {{"constant", Schedule::constant},
+                                    {"cosine", Schedule::cosine},
+                                    {"linear", Schedule::linear},
+                                    {"wsd", Schedule::wsd}};
+const Names<OptimizerKind> kOptimizers = {{"adamw", OptimizerKind::adamw}, {"muon", OptimizerKind::muon}};
+const Names<runtime::DType> kTypes = {{"fp32", runtime::DType::f32}, {"bf16", runtime::DType::bf16}};
 
-void add_train_flags(cli::Tool& tool, TrainOptions& options) {
+template <class Enum>
+std::string name_of(const Names<Enum>& names, Enum value) {
+  for (const auto& [name, item] : names) {
+    if (item == value) return name;
+  }
+  return "";
+}
+
+void add_run_flags(cli::Tool& tool, TrainOptions& options) {
   tool.group("Run");
   tool.option("--run-dir", options.run_dir,
               "folder of the run: config.toml, metrics.jsonl, checkpoints/, report.html");
@@ -25,25 +36,39 @@ void add_train_flags(cli::Tool& tool, TrainOptions& options) {
               "steps between checkpoints; 0 = only at the end");
   tool.option("--keep-checkpoints", options.keep_checkpoints, "newest checkpoints to keep; 0 = all");
   tool.option("--validate-every", options.validate_every, "steps between validations; 0 = only at the end");
+  tool.choice("--dtype", options.compute, kTypes,
+              "arithmetic of products and activations; weights and their updates are always fp32");
+}
+
+}  // namespace
+
+void add_train_flags(cli::Tool& tool, TrainOptions& options) {
+  add_run_flags(tool, options);
   tool.group("Optimizer");
-  tool.option("--lr", options.learning_rate, "peak learning rate of AdamW");
+  tool.choice("--optimizer", options.optimizer, kOptimizers,
+              "muon = Muon for the matrices of the layers, AdamW for all else, at the same rate");
+  tool.option("--lr", options.learning_rate, "peak learning rate");
   tool.choice("--schedule", options.schedule.kind, kSchedules, "learning rate by step");
   tool.option("--warmup", options.schedule.warmup_share, "share of the steps with a rising rate");
   tool.option("--decay", options.schedule.decay_share, "share of the steps with a falling rate (wsd)");
   tool.option("--final-lr", options.schedule.final_share,
               "last rate as a share of the peak (cosine, linear)");
-  tool.option("--beta1", options.beta1, "decay of the first moment");
-  tool.option("--beta2", options.beta2, "decay of the second moment");
+  tool.option("--beta1", options.beta1, "AdamW: decay of the first moment");
+  tool.option("--beta2", options.beta2, "AdamW: decay of the second moment");
   tool.option("--weight-decay", options.weight_decay, "decoupled weight decay of matrices");
   tool.option("--clip-norm", options.clip_norm, "largest global gradient norm; 0 = off");
+  tool.option(
+      "--skip-outliers", options.skip_outliers,
+      "leave out a step whose loss or gradient norm lies this many standard deviations above those of "
+      "the last 128 steps; 0 = off");
 }
 
 Json to_json(const TrainOptions& options) {
   Json json = Json::object();
+  json["dtype"] = name_of(kTypes, options.compute);
+  json["optimizer"] = name_of(kOptimizers, options.optimizer);
   json["lr"] = options.learning_rate;
-  for (const auto& [name, kind] : kSchedules) {
-    if (kind == options.schedule.kind) json["schedule"] = name;
-  }
+  json["schedule"] = name_of(kSchedules, options.schedule.kind);
   json["warmup"] = options.schedule.warmup_share;
   json["decay"] = options.schedule.decay_share;
   json["final-lr"] = options.schedule.final_share;
@@ -51,6 +76,7 @@ Json to_json(const TrainOptions& options) {
   json["beta2"] = options.beta2;
   json["weight-decay"] = options.weight_decay;
   json["clip-norm"] = options.clip_norm;
+  json["skip-outliers"] = options.skip_outliers;
   json["checkpoint-every"] = options.checkpoint_every;
   json["keep-checkpoints"] = options.keep_checkpoints;
   json["validate-every"] = options.validate_every;

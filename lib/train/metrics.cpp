@@ -1,6 +1,5 @@
 #include "train/metrics.hpp"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -8,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/stats.hpp"
 
 namespace gristmill::train {
 
@@ -31,7 +31,7 @@ Json MetricsLine::to_json() const {
   json["lr"] = learning_rate;
   json["grad_norm"] = gradient_norm;
   json["tokens_per_s"] = tokens_per_second;
-  json["mfu"] = nullptr;
+  json["mfu"] = mfu ? Json(*mfu) : Json(nullptr);
   json["memory"] = peak_memory();
   for (const auto& [name, value] : values) json[name] = value;
   return json;
@@ -54,6 +54,8 @@ std::vector<Json> read_metrics(const std::string& run_dir) {
 }
 
 MetricsLog::MetricsLog(const std::string& run_dir, int64_t last_step) : path_(metrics_path(run_dir)) {
+  if (fs::exists(path_) && !fs::is_regular_file(path_))
+    fail(Kind::io, "cannot write ", path_, ": it is no regular file");
   std::string kept;
   for (const auto& line : read_metrics(run_dir)) {
     const Json* step = line.find("step");
@@ -73,12 +75,6 @@ void MetricsLog::write(const MetricsLine& line) {
 
 void MetricsLog::sync() {
   if (::fsync(::fileno(file_.get())) != 0) fail_errno("cannot write", path_);
-}
-
-uint64_t peak_memory() {
-  struct rusage usage {};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
 }
 
 }  // namespace gristmill::train

@@ -3,12 +3,16 @@
 // metrics.jsonl: one line a step, {"step", "tokens", "loss", "lr", "grad_norm", "tokens_per_s", "mfu",
 // "memory", …the objective's own}. "step" counts finished steps, so that the last line before
 // checkpoints/step-N says N; "tokens" counts from the start of the run; "memory" is the process's peak in
-// bytes. What is not finite or not measured is null: "mfu" is, until a device states its peak.
+// bytes. "mfu" is the share of the device's peak that the model's own FLOPs make: tokens a second times
+// Config::flops_per_token (6 · parameters + 12 · layers · width · context; embeddings, tied or not, count as
+// parameters, causality is not deducted, recomputation and extra passes do not count; Chowdhery et al. 2022,
+// appendix B), over Device::peak_flops. What is not finite or not known is null.
 
 #include <cstdint>
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +23,7 @@ namespace gristmill::train {
 struct MetricsLine {
   int64_t step = 0, tokens = 0;
   double loss = 0, learning_rate = 0, gradient_norm = 0, tokens_per_second = 0;
+  std::optional<double> mfu;
   std::map<std::string, double> values;
 
   Json to_json() const;
@@ -43,8 +48,5 @@ class MetricsLog {
 
 /// The lines of a run's metrics.jsonl; a cut last line is left out.
 std::vector<Json> read_metrics(const std::string& run_dir);
-
-/// Peak resident memory of this process in bytes.
-uint64_t peak_memory();
 
 }  // namespace gristmill::train

@@ -17,6 +17,7 @@ namespace gristmill::train {
 struct StepMetrics {
   double loss = 0;     ///< the objective's mean loss of the step
   int64_t tokens = 0;  ///< tokens processed
+  double flops = 0;    ///< model FLOPs of the step (Config::flops_per_token); 0 = not stated
   std::map<std::string, double> values;
 };
 

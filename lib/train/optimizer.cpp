@@ -14,6 +14,15 @@ using model::ParameterSet;
 
 namespace {
 
+bool trains_with_muon(const model::ParameterInfo& info, OptimizerKind kind) {
+  return kind == OptimizerKind::muon && is_hidden_matrix(info);
+}
+
+double sum_of_squares(runtime::ConstView in, runtime::View sum, runtime::Device& device) {
+  device.backend().sum_of_squares(sum, in);
+  return runtime::read_real(device, sum).front();
+}
+
 void save_set(model::SafetensorsWriter& writer, const ParameterSet& set, const char* prefix) {
   for (size_t i = 0; i < set.size(); ++i) {
     const auto& info = set.table()[i];
@@ -48,22 +57,58 @@ void load_set(const model::SafetensorsReader& reader, ParameterSet& set, const s
 
 }  // namespace
 
+std::vector<model::ParameterInfo> second_moments(const std::vector<model::ParameterInfo>& table,
+                                                 OptimizerKind kind) {
+  constexpr int64_t kAlignment = 16;  // elements, as in the model's table: ranges keep their lengths
+  std::vector<model::ParameterInfo> result;
+  int64_t next = 0;
+  for (const auto& info : table) {
+    if (trains_with_muon(info, kind)) continue;
+    result.push_back(info);
+    result.back().offset = next;
+    next += (info.size() + kAlignment - 1) / kAlignment * kAlignment;
+  }
+  return result;
+}
+
 Optimizer::Optimizer(runtime::Device& device, const std::vector<model::ParameterInfo>& table,
                      const OptimizerOptions& options)
-    : options_(options), m_(device, table), v_(device, table), sum_(device, runtime::DType::f64, 1, 1) {
-  for (const auto& info : table) {
-    if (!ranges_.empty() && ranges_.back().decay == info.decay) {
+    : options_(options),
+      m_(device, table),
+      v_(device, second_moments(table, options.kind)),
+      sum_(device, runtime::DType::f64, 1, 1),
+      muon_(device) {
+  plan(table);
+}
+
+void Optimizer::plan(const std::vector<model::ParameterInfo>& table) {
+  size_t next = 0;  // in v_'s table
+  bool joins = false;
+  for (size_t i = 0; i < table.size(); ++i) {
+    const auto& info = table[i];
+    if (trains_with_muon(info, options_.kind)) {
+      hidden_.push_back(i);
+      joins = false;
+      continue;
+    }
+    if (joins && ranges_.back().decay == info.decay) {
       ranges_.back().size = info.offset + info.size() - ranges_.back().offset;
     } else {
-      ranges_.push_back({info.offset, info.size(), info.decay});
+      ranges_.push_back({info.offset, v_.table()[next].offset, info.size(), info.decay});
     }
+    joins = true;
+    ++next;
   }
 }
 
 double Optimizer::gradient_norm(const ParameterSet& gradients) {
+  return std::sqrt(sum_of_squares(gradients.all(), sum_.view(), m_.device()));
+}
+
+bool Optimizer::is_finite() {
   auto& device = m_.device();
-  device.backend().sum_of_squares(sum_.view(), gradients.all());
-  return std::sqrt(runtime::read_real(device, sum_.view()).front());
+  return std::isfinite(sum_of_squares(m_.all(), sum_.view(), device)) &&
+         std::isfinite(sum_of_squares(v_.all(), sum_.view(), device));
 }
 
 void Optimizer::update(ParameterSet& parameters, const ParameterSet& gradients, double norm,
@@ -75,10 +120,21 @@ void Optimizer::update(ParameterSet& parameters, const ParameterSet& gradients, 
   args.epsilon = options_.epsilon;
   args.step = step;
   if (options_.clip_norm > 0) args.gradient_scale = std::min(1.0, options_.clip_norm / (norm + 1e-6));
+  update_adamw(parameters, gradients, args);
+  MuonStep muon;
+  muon.learning_rate = learning_rate;
+  muon.momentum = options_.momentum;
+  muon.weight_decay = options_.weight_decay;
+  muon.gradient_scale = args.gradient_scale;
+  for (const size_t i : hidden_) muon_.update(parameters.view(i), m_.view(i), gradients.view(i), muon);
+}
+
+void Optimizer::update_adamw(ParameterSet& parameters, const ParameterSet& gradients, runtime::AdamW args) {
   for (const auto& range : ranges_) {
     args.weight_decay = range.decay ? options_.weight_decay : 0;
     const auto part = [&](const ParameterSet& set) { return set.all().col_range(range.offset, range.size); };
-    m_.device().backend().adamw(part(parameters), part(m_), part(v_), part(gradients), args);
+    m_.device().backend().adamw(part(parameters), part(m_),
+                                v_.all().col_range(range.second_offset, range.size), part(gradients), args);
   }
 }
 

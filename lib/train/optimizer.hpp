@@ -1,7 +1,7 @@
 #pragma once
 
-// AdamW over a parameter table: moments, the decay mask, clipping by the global norm, and state in
-// optimizer.safetensors.
+// The update of a parameter table: AdamW, or Muon for the matrices of the layers and AdamW for all else;
+// moments, the decay mask, clipping by the global norm, and state in optimizer.safetensors.
 
 #include <cstdint>
 #include <string>
@@ -10,13 +10,22 @@
 #include "model/parameters.hpp"
 #include "runtime/backend.hpp"
 #include "runtime/device.hpp"
+#include "train/muon.hpp"
 
 namespace gristmill::train {
 
+enum class OptimizerKind { adamw, muon };
+
 struct OptimizerOptions {
+  OptimizerKind kind = OptimizerKind::adamw;
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0.1;
+  double momentum = 0.95;  ///< Muon's
   double clip_norm = 1.0;  ///< 0 = off
 };
+
+/// The table of AdamW's second moments: `table` without Muon's tensors, laid out anew.
+std::vector<model::ParameterInfo> second_moments(const std::vector<model::ParameterInfo>& table,
+                                                 OptimizerKind kind);
 
 class Optimizer {
  public:
@@ -30,21 +39,30 @@ class Optimizer {
   void update(model::ParameterSet& parameters, const model::ParameterSet& gradients, double norm,
               double learning_rate, int64_t step);
 
-  /// Tensors "m.NAME" and "v.NAME", in the device's precision.
+  /// False when a moment is infinite or no number: no checkpoint can be made of it.
+  bool is_finite();
+
+  /// Tensors "m.NAME" (momentum, for Muon's) and "v.NAME" (AdamW's only), in the device's precision.
   void save(const std::string& path) const;
   /// Error{input} naming the tensor where one is absent, of a wrong shape or not finite.
   void load(const std::string& path);
 
  private:
-  /// Neighbouring tensors with equal decay: one kernel for all.
+  /// Neighbouring tensors of AdamW's with equal decay: one kernel for all.
   struct Range {
-    int64_t offset, size;
+    int64_t offset, second_offset, size;  ///< in the model's table and in v_'s
     bool decay;
   };
+  void plan(const std::vector<model::ParameterInfo>& table);
+  void update_adamw(model::ParameterSet& parameters, const model::ParameterSet& gradients,
+                    runtime::AdamW args);
+
   OptimizerOptions options_;
   model::ParameterSet m_, v_;
   runtime::Buffer sum_;
   std::vector<Range> ranges_;
+  Muon muon_;
+  std::vector<size_t> hidden_;  ///< Muon's tensors
 };
 
 }  // namespace gristmill::train

@@ -54,49 +54,77 @@ void check_vocabulary(const shard::TokenSet& tokens, const model::Config& config
        config.vocab_size);
 }
 
-}  // namespace
-
-PretrainObjective::PretrainObjective(model::Transformer& model, shard::TokenSet tokens,
-                                     std::optional<shard::TokenSet> held_out, const PretrainOptions& options)
-    : model_(model),
-      options_(options),
-      tokens_(std::move(tokens)),
-      held_out_(std::move(held_out)),
-      windows_(tokens_, model.config().context, false),
-      targets_(model.device()),
-      upstream_(model.device()),
-      log_probs_(model.device()),
-      dhidden_(model.device()) {
+void check(const PretrainOptions& options) {
+  const auto within = [](const char* name, double value, double low, double high) {
+    if (!(value >= low && value <= high))
+      fail(Kind::usage, name, " must lie between ", low, " and ", high, ", not ", value);
+  };
   if (options.tokens < 0) fail(Kind::usage, "--tokens is below 0");
   if (options.batch_tokens < 1) fail(Kind::usage, "--batch-tokens is below 1");
   if (options.micro_batch_tokens < 1) fail(Kind::usage, "--micro-batch-tokens is below 1");
-  check_vocabulary(tokens_, model.config());
+  within("the first batch of --batch-ramp", options.ramp_start, 0, 1);
+  within("the share of --batch-ramp", options.ramp_share, 0, 1);
+  within("--anneal-share", options.anneal_share, 0, 1);
+  within("--anneal-weight", options.anneal_weight, 0, 1);
+  if (!(options.z_loss >= 0)) fail(Kind::usage, "--z-loss must not be below 0 (0 = off)");
+}
+
+}  // namespace
+
+WindowStream::WindowStream(shard::TokenSet tokens, int64_t context, uint64_t seed)
+    : tokens_(std::move(tokens)), windows_(tokens_, context, false), seed_(seed) {}
+
+int64_t WindowStream::at(int64_t position) {
+  const int64_t epoch = position / windows_.size();
+  if (epoch != epoch_) {
+    order_ = window_order(windows_.size(), seed_, epoch);
+    epoch_ = epoch;
+  }
+  return order_[static_cast<size_t>(position % windows_.size())];
+}
+
+PretrainObjective::PretrainObjective(model::Transformer& model, shard::TokenSet tokens,
+                                     std::optional<shard::TokenSet> held_out, const PretrainOptions& options,
+                                     std::optional<shard::TokenSet> anneal)
+    : model_(model),
+      options_(options),
+      held_out_(std::move(held_out)),
+      main_(std::move(tokens), model.config().context, options.seed),
+      targets_(model.device()),
+      upstream_(model.device()),
+      log_probs_(model.device()),
+      lse_(model.device()),
+      dlse_(model.device()),
+      dhidden_(model.device()),
+      sum_(model.device(), DType::f64, 1, 1) {
+  check(options);
+  check_vocabulary(main_.tokens(), model.config());
+  if (anneal) {
+    check_vocabulary(*anneal, model.config());
+    anneal_ = std::make_unique<WindowStream>(std::move(*anneal), model.config().context, options.seed);
+  }
+  plan_ = std::make_unique<StepPlan>(plan_options());
   if (!held_out_) return;
   check_vocabulary(*held_out_, model.config());
   if (held_out_->ids.size() < 2) fail(Kind::input, "the held-out data hold fewer than two tokens");
 }
 
-int64_t PretrainObjective::windows_per_step() const {
-  return std::max<int64_t>(1, options_.batch_tokens / windows_.window_tokens(0));
+int64_t PretrainObjective::windows_in(int64_t tokens) const {
+  return std::max<int64_t>(1, tokens / main_.windows().window_tokens(0));
 }
 
-int64_t PretrainObjective::windows_per_micro_batch() const {
-  return std::max<int64_t>(1, options_.micro_batch_tokens / windows_.window_tokens(0));
-}
-
-int64_t PretrainObjective::total_steps() const {
-  const int64_t step_tokens = windows_per_step() * windows_.window_tokens(0);
-  if (options_.tokens == 0) return std::max<int64_t>(1, windows_.size() / windows_per_step());
-  return (options_.tokens - 1) / step_tokens + 1;
-}
-
-int64_t PretrainObjective::window_at(int64_t position) {
-  const int64_t epoch = position / windows_.size();
-  if (epoch != epoch_) {
-    order_ = window_order(windows_.size(), options_.seed, epoch);
-    epoch_ = epoch;
-  }
-  return order_[static_cast<size_t>(position % windows_.size())];
+StepPlanOptions PretrainObjective::plan_options() const {
+  StepPlanOptions plan;
+  plan.round_up = options_.tokens > 0;
+  plan.budget =
+      plan.round_up ? (options_.tokens - 1) / main_.windows().window_tokens(0) + 1 : main_.windows().size();
+  plan.batch = windows_in(options_.batch_tokens);
+  plan.micro_batch = windows_in(options_.micro_batch_tokens);
+  plan.ramp_start = options_.ramp_start;
+  plan.ramp_share = options_.ramp_share;
+  if (anneal_) plan.anneal_share = options_.anneal_share;
+  plan.anneal_weight = options_.anneal_weight;
+  return plan;
 }
 
 double PretrainObjective::sum_of(runtime::ConstView log_probs) {
@@ -105,24 +133,43 @@ double PretrainObjective::sum_of(runtime::ConstView log_probs) {
   return sum;
 }
 
-double PretrainObjective::train_micro_batch(const model::Batch& batch, std::span<const int32_t> targets,
-                                            int64_t step_tokens) {
+double PretrainObjective::sum_of_squares(runtime::ConstView values) {
+  model_.device().backend().sum_of_squares(sum_.view(), values);
+  return runtime::read_real(model_.device(), sum_.view()).front();
+}
+
+PretrainObjective::Sums PretrainObjective::train_micro_batch(const model::Batch& batch,
+                                                             std::span<const int32_t> targets,
+                                                             int64_t step_tokens) {
   auto& device = model_.device();
+  auto& backend = device.backend();
   const auto real = device.real();
   const int64_t rows = batch.tokens();
   const auto hidden = model_.forward(batch);
   const auto target = targets_.get(DType::i32, rows, 1);
   runtime::write_ints(device, target, targets);
   const auto upstream = upstream_.get(real, rows, 1);
-  device.backend().fill(upstream, -1 / static_cast<double>(step_tokens));
-  runtime::HeadValues values;
-  values.log_prob = log_probs_.get(real, rows, 1);
+  backend.fill(upstream, -1 / static_cast<double>(step_tokens));
   runtime::HeadGradients gradients;
   gradients.log_prob = upstream;
+  runtime::HeadValues values;
+  values.log_prob = log_probs_.get(real, rows, 1);
+  Sums sums;
+  if (options_.z_loss > 0) {
+    runtime::HeadValues before;
+    before.lse = lse_.get(real, rows, 1);
+    model_.head(before, hidden, target);
+    const auto dlse = dlse_.get(real, rows, 1);
+    backend.fill(dlse, 0);
+    backend.axpy(dlse, 2 * options_.z_loss / static_cast<double>(step_tokens), before.lse);
+    gradients.lse = dlse;
+    sums.squared_lse = sum_of_squares(before.lse);
+  }
   const auto dhidden = dhidden_.get(real, rows, model_.config().dim);
   model_.head_backward(dhidden, values, hidden, target, gradients);
   model_.backward(dhidden);
-  return sum_of(values.log_prob);
+  sums.log_likelihood = sum_of(values.log_prob);
+  return sums;
 }
 
 double PretrainObjective::score_micro_batch(const model::Batch& batch, std::span<const int32_t> targets) {
@@ -137,30 +184,48 @@ double PretrainObjective::score_micro_batch(const model::Batch& batch, std::span
   return sum_of(values.log_prob);
 }
 
+std::vector<PretrainObjective::Chosen> PretrainObjective::choose(int64_t step) {
+  std::vector<Chosen> chosen;
+  for (int64_t i = 0; i < plan_->windows(step); ++i) {
+    const auto place = plan_->place(step, i);
+    WindowStream& stream = place.anneal ? *anneal_ : main_;
+    chosen.push_back({&stream.windows(), stream.at(place.position)});
+  }
+  return chosen;
+}
+
 void PretrainObjective::accumulate(int64_t step, StepMetrics& metrics) {
-  const int64_t count = windows_per_step(), group = windows_per_micro_batch();
-  const int64_t step_tokens = count * windows_.window_tokens(0);
-  double log_likelihood = 0;
-  for (int64_t first = 0; first < count; first += group) {
+  const auto chosen = choose(step);
+  const auto group = static_cast<size_t>(windows_in(options_.micro_batch_tokens));
+  int64_t step_tokens = 0;
+  for (const auto& [windows, index] : chosen) step_tokens += windows->window_tokens(index);
+  Sums sums;
+  for (size_t first = 0; first < chosen.size(); first += group) {
     model::Batch batch;
     std::vector<int32_t> targets;
-    for (int64_t i = first; i < std::min(count, first + group); ++i) {
-      windows_.append(window_at(step * count + i), batch, targets);
+    for (size_t i = first; i < std::min(chosen.size(), first + group); ++i) {
+      chosen[i].windows->append(chosen[i].index, batch, targets);
     }
-    log_likelihood += train_micro_batch(batch, targets, step_tokens);
+    const Sums part = train_micro_batch(batch, targets, step_tokens);
+    sums.log_likelihood += part.log_likelihood;
+    sums.squared_lse += part.squared_lse;
   }
-  metrics.loss = -log_likelihood / static_cast<double>(step_tokens);
+  const auto tokens = static_cast<double>(step_tokens);
+  metrics.loss = -sums.log_likelihood / tokens;
   metrics.tokens = step_tokens;
+  metrics.flops = tokens * model_.config().flops_per_token();
+  if (options_.z_loss > 0) metrics.values["z_loss"] = options_.z_loss * sums.squared_lse / tokens;
 }
 
 std::map<std::string, double> PretrainObjective::validate() {
   if (!held_out_) return {};
   const WindowSet windows(*held_out_, model_.config().context, true);
+  const int64_t group = windows_in(options_.micro_batch_tokens);
   double log_likelihood = 0;
-  for (int64_t first = 0; first < windows.size(); first += windows_per_micro_batch()) {
+  for (int64_t first = 0; first < windows.size(); first += group) {
     model::Batch batch;
     std::vector<int32_t> targets;
-    for (int64_t i = first; i < std::min(windows.size(), first + windows_per_micro_batch()); ++i) {
+    for (int64_t i = first; i < std::min(windows.size(), first + group); ++i) {
       windows.append(i, batch, targets);
     }
     log_likelihood += score_micro_batch(batch, targets);
@@ -171,13 +236,13 @@ std::map<std::string, double> PretrainObjective::validate() {
 
 Json PretrainObjective::save_state() const {
   Json state = Json::object();
-  state["data"] = tokens_.digest;
+  state["data"] = main_.tokens().digest;
+  if (anneal_) state["anneal_data"] = anneal_->tokens().digest;
   return state;
 }
 
 void PretrainObjective::load_state(const Json& state) {
-  const Json* data = state.find("data");
-  if (data != nullptr && data->is_string() && data->as_string() == tokens_.digest) return;
+  if (state == save_state()) return;
   fail(Kind::usage,
        "the checkpoint was made from other token shards; resume with the same ones in the same order");
 }

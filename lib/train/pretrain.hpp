@@ -7,9 +7,14 @@
 // document. Each document begins with the end-of-text id, and the target of a document's last token is the
 // next one's end-of-text: the model learns when to end, and every token but the first is a target exactly
 // once an epoch. Ids behind the last whole window are not trained on.
+//
+// The loss is the mean cross-entropy. With z-loss (Chowdhery et al. 2022, §5) coef · lse², the mean over the
+// tokens, is added to what is minimised (not to the loss that is reported): it keeps the logits from
+// drifting. Its gradient needs lse before the backward pass, so it costs the head's product once more.
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +24,7 @@
 #include "runtime/device.hpp"
 #include "shard/tokens.hpp"
 #include "train/objective.hpp"
+#include "train/step_plan.hpp"
 
 namespace gristmill::train {
 
@@ -26,7 +32,12 @@ struct PretrainOptions {
   int64_t tokens = 0;                 ///< budget, rounded up to whole steps; 0 = one epoch
   int64_t batch_tokens = 16384;       ///< tokens a step, rounded down to whole windows, at least one
   int64_t micro_batch_tokens = 4096;  ///< tokens that are in memory at once
-  uint64_t seed = 1;                  ///< of the order of the windows
+  double ramp_start = 1;              ///< first step's share of batch_tokens …
+  double ramp_share = 0;       ///< … and the share of the budget in which it grows to all of it; 0 = off
+  double z_loss = 0;           ///< coefficient; 0 = off
+  double anneal_share = 0.1;   ///< with annealing data: the last share of the steps, which they join …
+  double anneal_weight = 0.5;  ///< … and their share of the windows there
+  uint64_t seed = 1;           ///< of the order of the windows
 };
 
 /// Windows of a token set: input ids, and the same moved by one as targets.
@@ -48,14 +59,34 @@ class WindowSet {
 /// The order of `count` windows in an epoch: a function of (seed, epoch) alone.
 std::vector<int64_t> window_order(int64_t count, uint64_t seed, int64_t epoch);
 
+/// The windows of a token set in the order of one epoch after the other.
+class WindowStream {
+ public:
+  WindowStream(shard::TokenSet tokens, int64_t context, uint64_t seed);
+  WindowStream(const WindowStream&) = delete;
+  WindowStream& operator=(const WindowStream&) = delete;
+  const shard::TokenSet& tokens() const { return tokens_; }
+  const WindowSet& windows() const { return windows_; }
+  /// The window at a position of the run; an epoch's order is made when it is entered.
+  int64_t at(int64_t position);
+
+ private:
+  shard::TokenSet tokens_;
+  WindowSet windows_;
+  uint64_t seed_;
+  std::vector<int64_t> order_;  ///< of epoch_
+  int64_t epoch_ = -1;
+};
+
 class PretrainObjective : public Objective {
  public:
-  /// Both token sets must fit the model's vocabulary (Error{input}).
+  /// All token sets must fit the model's vocabulary (Error{input}).
   PretrainObjective(model::Transformer& model, shard::TokenSet tokens,
-                    std::optional<shard::TokenSet> held_out, const PretrainOptions& options);
+                    std::optional<shard::TokenSet> held_out, const PretrainOptions& options,
+                    std::optional<shard::TokenSet> anneal = std::nullopt);
 
   std::vector<Trainee> trainees() override { return {{"model", &model_}}; }
-  int64_t total_steps() const override;
+  int64_t total_steps() const override { return plan_->steps(); }
   void accumulate(int64_t step, StepMetrics& metrics) override;
   /// "val_loss" (nats a token) and "val_perplexity" over all held-out tokens.
   std::map<std::string, double> validate() override;
@@ -64,21 +95,30 @@ class PretrainObjective : public Objective {
   void load_state(const Json& state) override;
 
  private:
-  int64_t windows_per_step() const;
-  int64_t windows_per_micro_batch() const;
-  int64_t window_at(int64_t position);
-  double train_micro_batch(const model::Batch& batch, std::span<const int32_t> targets, int64_t step_tokens);
+  /// Windows of a step, as where each stands.
+  struct Chosen {
+    const WindowSet* windows;
+    int64_t index;
+  };
+  struct Sums {
+    double log_likelihood = 0, squared_lse = 0;
+  };
+  StepPlanOptions plan_options() const;
+  int64_t windows_in(int64_t tokens) const;
+  std::vector<Chosen> choose(int64_t step);
+  Sums train_micro_batch(const model::Batch& batch, std::span<const int32_t> targets, int64_t step_tokens);
+  double sum_of_squares(runtime::ConstView values);
   double score_micro_batch(const model::Batch& batch, std::span<const int32_t> targets);
   double sum_of(runtime::ConstView log_probs);
 
   model::Transformer& model_;
   PretrainOptions options_;
-  shard::TokenSet tokens_;
   std::optional<shard::TokenSet> held_out_;
-  WindowSet windows_;
-  std::vector<int64_t> order_;  ///< of epoch_
-  int64_t epoch_ = -1;
-  runtime::Scratch targets_, upstream_, log_probs_, dhidden_;
+  WindowStream main_;
+  std::unique_ptr<WindowStream> anneal_;  ///< null without annealing data
+  std::unique_ptr<StepPlan> plan_;
+  runtime::Scratch targets_, upstream_, log_probs_, lse_, dlse_, dhidden_;
+  runtime::Buffer sum_;
 };
 
 }  // namespace gristmill::train

@@ -1,5 +1,6 @@
 #include "train/pretrain_run.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -9,7 +10,9 @@
 #include "base/file.hpp"
 #include "base/hash.hpp"
 #include "base/log.hpp"
+#include "base/memory.hpp"
 #include "model/model_directory.hpp"
+#include "train/memory_plan.hpp"
 
 namespace gristmill::train {
 
@@ -29,88 +32,33 @@ std::string tokenizer_file(const PretrainRunOptions& options) {
 }
 
 void check_options(const PretrainRunOptions& options) {
+  const bool shaped = options.shape_given || (options.context_given && options.init.empty());
   const int sources =
-      (options.model_config.empty() ? 0 : 1) + (options.init.empty() ? 0 : 1) + (options.shape_given ? 1 : 0);
+      (options.model_config.empty() ? 0 : 1) + (options.init.empty() ? 0 : 1) + (shaped ? 1 : 0);
   if (sources > 1) {
     fail(Kind::usage,
          "the model's shape is given twice: use one of --model-config, --init, or --layers, --dim and so on");
   }
+  if (options.anneal_given && options.anneal_data.empty())
+    fail(Kind::usage, "--anneal-share and --anneal-weight are of no use without --anneal-data");
   if (!(options.train.learning_rate > 0)) fail(Kind::usage, "--lr must be above 0");
+  if (!(options.rope_theta >= 0)) fail(Kind::usage, "--rope-theta must not be below 0");
 }
 
-std::unique_ptr<model::Transformer> make_model(runtime::Device& device, const PretrainRunOptions& options,
-                                               const shard::TokenShardInfo& tokens) {
-  if (!options.init.empty()) return model::load_model(device, options.init);
-  auto made = std::make_unique<model::Transformer>(device, pretrain_config(options, tokens));
-  model::initialize(made->parameters(), options.train.seed);
-  return made;
+/// Puts "A:B" into the options.
+void read_ramp(const std::string& text, PretrainOptions& options) {
+  if (text.empty()) return;
+  const size_t colon = text.find(':');
+  const auto start = parse_double(std::string_view(text).substr(0, colon));
+  const auto share = colon == std::string::npos ? std::optional<double>{}
+                                                : parse_double(std::string_view(text).substr(colon + 1));
+  if (!start || !share)
+    fail(Kind::usage, "--batch-ramp ", in_quotes(text), ": expected two shares such as 0.25:0.1");
+  options.ramp_start = *start;
+  options.ramp_share = *share;
 }
 
-void put_unless_empty(Json& json, const char* key, const std::string& value) {
-  if (!value.empty()) json[key] = value;
-}
-
-const char* schedule_name(Schedule schedule) {
-  switch (schedule) {
-    case Schedule::constant:
-      return "constant";
-    case Schedule::cosine:
-      return "cosine";
-    case Schedule::linear:
-      return "linear";
-    case Schedule::wsd:
-      return "wsd";
-  }
-  return "";
-}
-
-void put_shape(Json& json, const ShapeOptions& shape) {
-  json["layers"] = shape.layers;
-  json["dim"] = shape.dim;
-  json["heads"] = shape.heads;
-  json["kv-heads"] = shape.kv_heads;
-  json["hidden-dim"] = shape.hidden_dim;
-  json["context"] = shape.context;
-  json["untied"] = shape.untied;
-}
-
-}  // namespace
-
-Json PretrainRunOptions::record() const {
-  Json json = Json::object();
-  put_unless_empty(json, "model-config", model_config);
-  put_unless_empty(json, "init", init);
-  if (model_config.empty() && init.empty()) put_shape(json, shape);
-  put_unless_empty(json, "tokenizer", tokenizer);
-  put_unless_empty(json, "val", held_out);
-  json["tokens"] = pretrain.tokens;
-  json["batch-tokens"] = pretrain.batch_tokens;
-  json["micro-batch-tokens"] = pretrain.micro_batch_tokens;
-  json["lr"] = train.learning_rate;
-  json["schedule"] = schedule_name(train.schedule.kind);
-  json["warmup"] = train.schedule.warmup_share;
-  json["decay"] = train.schedule.decay_share;
-  json["final-lr"] = train.schedule.final_share;
-  json["beta1"] = train.beta1;
-  json["beta2"] = train.beta2;
-  json["weight-decay"] = train.weight_decay;
-  json["clip"] = train.clip_norm;
-  json["checkpoint-every"] = train.checkpoint_every;
-  json["validate-every"] = train.validate_every;
-  json["keep-checkpoints"] = train.keep_checkpoints;
-  json["seed"] = train.seed;
-  return json;
-}
-
-model::Config pretrain_config(const PretrainRunOptions& options, const shard::TokenShardInfo& tokens) {
-  if (!options.model_config.empty()) {
-    const auto config =
-        model::Config::from_json(read_json_file(options.model_config, 1 << 20), options.model_config);
-    if (config.head != model::Head::language)
-      fail(Kind::input, options.model_config, ": not a language model");
-    return config;
-  }
-  const auto& shape = options.shape;
+model::Config config_of_shape(const ShapeOptions& shape, const shard::TokenShardInfo& tokens) {
   if (shape.heads < 1 || shape.dim < 1 || shape.dim % shape.heads != 0) {
     fail(Kind::usage, "--dim (", shape.dim, ") must be a multiple of --heads (", shape.heads, ")");
   }
@@ -124,24 +72,122 @@ model::Config pretrain_config(const PretrainRunOptions& options, const shard::To
   config.hidden_dim = shape.hidden_dim == 0 ? (shape.dim * 8 / 3 + 31) / 32 * 32 : shape.hidden_dim;
   config.context = shape.context;
   config.tied = !shape.untied;
+  config.qk_norm = shape.qk_norm;
   config.bos_token = config.eos_token = config.pad_token = tokens.end_of_text;
+  return config;
+}
+
+model::Config config_of_init(const PretrainRunOptions& options) {
+  model::Config config = model::load_config(options.init);
+  if (!options.context_given || options.shape.context == config.context) return config;
+  if (config.family == model::Family::gpt2) {
+    fail(Kind::usage, "--context: the positions of ", options.init,
+         " are learned weights and cannot be extended; leave the option away");
+  }
+  if (options.shape.context < config.context) {
+    fail(Kind::usage, "--context ", options.shape.context, " is shorter than the ", config.context,
+         " tokens of ", options.init, "; name a longer one or leave the option away");
+  }
+  config.context = options.shape.context;
+  return config;
+}
+
+/// Initial values are no part of the configuration that files keep, so zeros are set behind it.
+std::unique_ptr<model::Transformer> fresh_model(runtime::Device& device, const model::Config& config,
+                                                const PretrainRunOptions& options) {
+  auto made = std::make_unique<model::Transformer>(device, config);
+  model::initialize(made->parameters(), options.train.seed);
+  if (!options.shape.zero_init) return made;
+  model::Config zeroed = config;
+  zeroed.zero_init = true;
+  const auto table = model::parameter_table(zeroed);
+  for (size_t i = 0; i < table.size(); ++i) {
+    const bool starts_at_zero = table[i].initial_std <= 0 && !table[i].initial_one;
+    if (starts_at_zero) device.backend().fill(made->parameters().view(i), 0);
+  }
+  return made;
+}
+
+/// Neither context nor rotary base has a tensor, so a model of another context takes the weights as they are.
+std::unique_ptr<model::Transformer> make_model(runtime::Device& device, const model::Config& config,
+                                               const PretrainRunOptions& options) {
+  if (options.init.empty()) return fresh_model(device, config, options);
+  auto loaded = model::load_model(device, options.init);
+  if (loaded->config() == config) return loaded;
+  auto made = std::make_unique<model::Transformer>(device, config);
+  device.backend().copy(made->parameters().all(), loaded->parameters().all());
+  device.synchronize();
+  return made;
+}
+
+struct Data {
+  shard::TokenSet tokens;
+  std::optional<shard::TokenSet> held_out, anneal;
+};
+
+Data read_data(const PretrainRunOptions& options, const std::string& tokenizer) {
+  const std::string hash = tokenizer.empty() ? "" : xxh128_hex(read_file(tokenizer));
+  Data data;
+  data.tokens = shard::read_tokens(options.inputs, hash);
+  const auto& same = data.tokens.info.tokenizer_hash;
+  if (!options.held_out.empty()) data.held_out = shard::read_tokens({options.held_out}, same);
+  if (!options.anneal_data.empty()) data.anneal = shard::read_tokens(options.anneal_data, same);
+  return data;
+}
+
+void check_memory(const model::Config& config, const Data& data, const PretrainRunOptions& options) {
+  const auto& pretrain = options.pretrain;
+  const auto ids = static_cast<int64_t>(data.tokens.ids.size());
+  const int64_t window = std::max<int64_t>(1, std::min(config.context, ids - 1));
+  const auto whole_windows = [&](int64_t tokens) { return std::max<int64_t>(1, tokens / window) * window; };
+  MemoryPlanOptions plan;
+  plan.validates = data.held_out.has_value();
+  plan.micro_batch_tokens = whole_windows(pretrain.micro_batch_tokens);
+  if (!plan.validates)
+    plan.micro_batch_tokens = std::min(plan.micro_batch_tokens, whole_windows(pretrain.batch_tokens));
+  plan.compute = options.train.compute;
+  plan.optimizer = options.train.optimizer;
+  const auto available =
+      options.memory_limit > 0 ? std::optional<uint64_t>(options.memory_limit) : available_memory();
+  report_memory(plan_memory(config, plan), available);
+}
+
+}  // namespace
+
+model::Config pretrain_config(const PretrainRunOptions& options, const shard::TokenShardInfo& tokens) {
+  model::Config config;
+  if (!options.init.empty()) {
+    config = config_of_init(options);
+  } else if (!options.model_config.empty()) {
+    config = model::Config::from_json(read_json_file(options.model_config, 1 << 20), options.model_config);
+  } else {
+    config = config_of_shape(options.shape, tokens);
+  }
+  if (config.head != model::Head::language)
+    fail(Kind::input, options.init, options.model_config, ": not a language model");
+  if (options.rope_theta > 0) {
+    if (config.family == model::Family::gpt2)
+      fail(Kind::usage, "--rope-theta: a GPT-2 has no rotary embedding");
+    config.rope_theta = options.rope_theta;
+  }
   config.validate();
   return config;
 }
 
-void pretrain(const PretrainRunOptions& options) {
-  check_options(options);
+void pretrain(const PretrainRunOptions& given) {
+  check_options(given);
+  PretrainRunOptions options = given;
+  read_ramp(options.batch_ramp, options.pretrain);
+  if (!options.anneal_data.empty()) options.train.schedule.anneal_share = options.pretrain.anneal_share;
   const std::string tokenizer = tokenizer_file(options);
-  const std::string hash = tokenizer.empty() ? "" : xxh128_hex(read_file(tokenizer));
-  shard::TokenSet tokens = shard::read_tokens(options.inputs, hash);
-  std::optional<shard::TokenSet> held_out;
-  if (!options.held_out.empty())
-    held_out = shard::read_tokens({options.held_out}, tokens.info.tokenizer_hash);
-  const auto device = runtime::open_device(options.device, options.threads);
-  const auto made = make_model(*device, options, tokens.info);
-  const size_t count = tokens.ids.size();
-  PretrainObjective objective(*made, std::move(tokens), std::move(held_out), options.pretrain);
-  const auto& config = made->config();
+  Data data = read_data(options, tokenizer);
+  const auto config = pretrain_config(options, data.tokens.info);
+  check_memory(config, data, options);
+  const auto device = runtime::open_device(options.device, options.threads, options.train.compute);
+  const auto made = make_model(*device, config, options);
+  const size_t count = data.tokens.ids.size();
+  PretrainObjective objective(*made, std::move(data.tokens), std::move(data.held_out), options.pretrain,
+                              std::move(data.anneal));
   log::info(config.parameter_count(), " parameters (", config.layers, " layers of ", config.dim,
             ", vocabulary ", config.vocab_size, ", context ", config.context, "), ", count, " tokens, ",
             objective.total_steps(), " steps on ", device->name());

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/cli.hpp"
 #include "base/json.hpp"
 #include "model/config.hpp"
 #include "runtime/device.hpp"
@@ -22,17 +23,26 @@ struct ShapeOptions {
   int64_t kv_heads = 0;    ///< 0 = heads
   int64_t hidden_dim = 0;  ///< 0 = 8/3 · dim, rounded up to a multiple of 32 (Touvron et al. 2023)
   int64_t context = 256;
-  bool untied = false;  ///< a head with weights of its own
+  bool untied = false;     ///< a head with weights of its own
+  bool qk_norm = false;    ///< see model::Config
+  bool zero_init = false;  ///< see model::Config
 };
 
 struct PretrainRunOptions {
-  std::vector<std::string> inputs;  ///< token shards
-  std::string held_out;             ///< token shard; empty = no validation
-  std::string tokenizer;            ///< tokenizer.json; empty = that of `init`, if any
-  std::string model_config;         ///< config.json in place of `shape`
-  std::string init;                 ///< model directory to start from, in place of `shape`
+  std::vector<std::string> inputs;       ///< token shards
+  std::string held_out;                  ///< token shard; empty = no validation
+  std::vector<std::string> anneal_data;  ///< token shards that join in the last steps; empty = no annealing
+  std::string tokenizer;                 ///< tokenizer.json; empty = that of `init`, if any
+  std::string model_config;              ///< config.json in place of `shape`
+  std::string init;                      ///< model directory to start from, in place of `shape`
   ShapeOptions shape;
-  bool shape_given = false;  ///< any of `shape` was asked for: Error{usage} beside model_config or init
+  bool shape_given = false;  ///< any of `shape` but the context was asked for: Error{usage} beside
+                             ///< model_config or init
+  bool context_given = false;  ///< with init: its context becomes that of `shape`
+  double rope_theta = 0;       ///< base of the rotary embedding; 0 = as the model has it
+  std::string batch_ramp;      ///< "A:B", see PretrainOptions; empty = off
+  bool anneal_given = false;   ///< an option of the annealing was given: Error{usage} without anneal_data
+  uint64_t memory_limit = 0;   ///< bytes; 0 = what the machine has to spare
   PretrainOptions pretrain;
   TrainOptions train;
   std::string device = "auto";
@@ -42,7 +52,12 @@ struct PretrainRunOptions {
   Json record() const;
 };
 
-/// The shape for a vocabulary: config.json where one is given.
+/// Binds all flags of the tool but those that all tools share.
+void add_pretrain_flags(cli::Tool& tool, PretrainRunOptions& options);
+/// Takes over the shared flags, and notes which were given.
+void read_common_flags(const cli::Tool& tool, PretrainRunOptions& options);
+
+/// The model's configuration for a vocabulary: by shape, of a config.json, or of the model to start from.
 model::Config pretrain_config(const PretrainRunOptions& options, const shard::TokenShardInfo& tokens);
 
 void pretrain(const PretrainRunOptions& options);

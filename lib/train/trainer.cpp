@@ -15,6 +15,7 @@
 #include "train/checkpoint.hpp"
 #include "train/metrics.hpp"
 #include "train/optimizer.hpp"
+#include "train/outliers.hpp"
 #include "train/report.hpp"
 #include "train/run_directory.hpp"
 #include "train/signals.hpp"
@@ -49,11 +50,19 @@ void check(const TrainOptions& options) {
   within("--decay", options.schedule.decay_share, 0, 1);
   within("--final-lr", options.schedule.final_share, 0, 1);
   if (!(options.weight_decay >= 0)) fail(Kind::usage, "--weight-decay must not be below 0");
-  if (!(options.clip_norm >= 0)) fail(Kind::usage, "the largest gradient norm must not be below 0 (0 = off)");
+  if (!(options.clip_norm >= 0)) fail(Kind::usage, "--clip-norm must not be below 0 (0 = off)");
+  if (!(options.skip_outliers >= 0)) fail(Kind::usage, "--skip-outliers must not be below 0 (0 = off)");
 }
 
 OptimizerOptions optimizer_options(const TrainOptions& options) {
-  return {options.beta1, options.beta2, options.epsilon, options.weight_decay, options.clip_norm};
+  OptimizerOptions result;
+  result.kind = options.optimizer;
+  result.beta1 = options.beta1;
+  result.beta2 = options.beta2;
+  result.epsilon = options.epsilon;
+  result.weight_decay = options.weight_decay;
+  result.clip_norm = options.clip_norm;
+  return result;
 }
 
 class Loop {
@@ -116,6 +125,10 @@ class Loop {
     objective_.load_state(saved.objective);
     state_.step = saved.step;
     state_.tokens = saved.tokens;
+    if (options_.skip_outliers > 0) {
+      losses_.load(saved.recent.at("loss"));
+      norms_.load(saved.recent.at("grad_norm"));
+    }
     saved_step_ = saved.step;
     last_checkpoint_ = checkpoint;
     log::info("resumed from ", checkpoint);
@@ -139,17 +152,36 @@ class Loop {
     line.tokens = state_.tokens + sums.tokens;
     line.values = std::move(sums.values);
     stop_if_not_finite(metrics, line, norms);
-    for (size_t i = 0; i < trainees_.size(); ++i) {
-      auto& model = *trainees_[i].model;
-      optimizers_[i].update(model.parameters(), model.gradients(), norms[i], line.learning_rate, line.step);
-      model.device().synchronize();
-    }
-    line.tokens_per_second = static_cast<double>(sums.tokens) / std::max(1e-9, seconds_now() - begin);
+    if (!is_outlier(line)) update(norms, line);
+    const double seconds = std::max(1e-9, seconds_now() - begin);
+    line.tokens_per_second = static_cast<double>(sums.tokens) / seconds;
+    const double peak = sums.flops > 0 ? trainees_.front().model->device().peak_flops() : 0;
+    if (peak > 0) line.mfu = sums.flops / seconds / peak;
     state_.step = line.step;
     state_.tokens = line.tokens;
     validate(line);
     metrics.write(line);
     show(line);
+  }
+
+  void update(const std::vector<double>& norms, const MetricsLine& line) {
+    for (size_t i = 0; i < trainees_.size(); ++i) {
+      auto& model = *trainees_[i].model;
+      optimizers_[i].update(model.parameters(), model.gradients(), norms[i], line.learning_rate, line.step);
+      model.device().synchronize();
+    }
+  }
+
+  /// Marks a step to leave out; both windows move on in any case.
+  bool is_outlier(MetricsLine& line) {
+    if (options_.skip_outliers <= 0) return false;
+    const double loss = losses_.score(line.loss), norm = norms_.score(line.gradient_norm);
+    if (std::max(loss, norm) <= options_.skip_outliers) return false;
+    line.values["skipped"] = 1;
+    log::warn("step ", line.step, " is left out: its loss (", format_fixed(line.loss, 4), ") lies ",
+              format_fixed(loss, 1), " and its gradient norm (", format_fixed(line.gradient_norm, 4), ") ",
+              format_fixed(norm, 1), " standard deviations above the last ", OutlierWindow::kSize);
+    return true;
   }
 
   void stop_if_not_finite(MetricsLog& metrics, const MetricsLine& line, const std::vector<double>& norms) {
@@ -159,8 +191,22 @@ class Loop {
     if (finite) return;
     metrics.write(line);
     fail(Kind::input, "step ", line.step, ": the loss (", line.loss, ") or the gradient norm (",
-         line.gradient_norm, ") is not finite; the last good checkpoint is ",
-         last_checkpoint_.empty() ? "none" : last_checkpoint_, "; lower the learning rate or check the data");
+         line.gradient_norm, ") is not finite; the last good checkpoint is ", last_good(),
+         "; lower the learning rate or check the data");
+  }
+
+  std::string last_good() const { return last_checkpoint_.empty() ? "none" : last_checkpoint_; }
+
+  /// What is not finite can only be thrown away: it must not take the place of a good checkpoint.
+  void refuse_broken_weights() {
+    for (size_t i = 0; i < trainees_.size(); ++i) {
+      const double norm = optimizers_[i].gradient_norm(trainees_[i].model->parameters());
+      if (std::isfinite(norm) && optimizers_[i].is_finite()) continue;
+      fail(Kind::input, "step ", state_.step, ": the weights of the ", trainees_[i].name,
+           " or their moments are not finite, and no checkpoint was made of them; the last good checkpoint "
+           "is ",
+           last_good(), "; lower the learning rate or check the data");
+    }
   }
 
   void validate(MetricsLine& line) {
@@ -181,11 +227,18 @@ class Loop {
     const double left =
         passed / static_cast<double>(line.step - first_step_) * static_cast<double>(total_ - line.step);
     progress::show(str("step ", line.step, "/", total_, "  loss ", format_fixed(line.loss, 4), "  ",
-                       format_fixed(line.tokens_per_second, 0), " tokens/s  ", duration_text(left), " left"));
+                       format_fixed(line.tokens_per_second, 0), " tokens/s  ",
+                       line.mfu ? str("MFU ", format_fixed(100 * *line.mfu, 1), " %  ") : "",
+                       duration_text(left), " left"));
   }
 
   void save(MetricsLog& metrics) {
+    refuse_broken_weights();
     state_.objective = objective_.save_state();
+    if (options_.skip_outliers > 0) {
+      state_.recent["loss"] = losses_.to_json();
+      state_.recent["grad_norm"] = norms_.to_json();
+    }
     metrics.sync();
     last_checkpoint_ = save_checkpoint(options_.run_dir, trainees_, optimizers_, state_, tokenizer_);
     saved_step_ = state_.step;
@@ -202,6 +255,7 @@ class Loop {
   int64_t total_, saved_step_ = 0, first_step_ = 0;
   double start_ = 0;
   TrainerState state_;
+  OutlierWindow losses_, norms_;
   std::string last_checkpoint_;
 };
 

@@ -1,0 +1,85 @@
+#include "train/memory_plan.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "model/parameters.hpp"
+
+namespace gristmill::train {
+
+namespace {
+
+using model::ParameterInfo;
+
+uint64_t elements(const std::vector<ParameterInfo>& table) {
+  int64_t count = 0;
+  for (const auto& info : table) count = std::max(count, info.offset + info.size());
+  return static_cast<uint64_t>(count);
+}
+
+/// Matrices as products take them: once as they are and once turned round, for the way back.
+uint64_t packed_elements(const std::vector<ParameterInfo>& table) {
+  int64_t count = 0;
+  for (const auto& info : table) {
+    if (info.rows > 1 && info.cols > 1) count += 2 * info.size();
+  }
+  return static_cast<uint64_t>(count);
+}
+
+/// The shapes of model/block.hpp: what every layer keeps, and what all layers share.
+uint64_t activation_bytes(const model::Config& config, const MemoryPlanOptions& options) {
+  const auto real = static_cast<int64_t>(runtime::size_of(options.real)),
+             compute = static_cast<int64_t>(runtime::size_of(options.compute));
+  const bool gated = config.family == model::Family::llama;
+  const int64_t query = config.heads * config.head_dim, qkv = query + 2 * config.kv_heads * config.head_dim,
+                wide = gated ? 2 * config.hidden_dim : config.hidden_dim, statistics = gated ? 2 : 4;
+  const int64_t kept = (2 * config.dim + statistics + config.heads) * real + (qkv + query + wide) * compute;
+  const int64_t shared = (2 * config.dim + 2 * config.hidden_dim + wide + query + qkv) * compute;
+  const int64_t ends = 3 * config.dim * real;  // before and behind the final norm, and its gradient
+  const int64_t layers = config.layers + (options.validates ? 2 : 0);
+  return static_cast<uint64_t>(options.micro_batch_tokens * (layers * kept + shared + ends));
+}
+
+/// Logits of a chunk of rows, and the head's gradient before it is added to the others.
+uint64_t head_bytes(const model::Config& config, const MemoryPlanOptions& options) {
+  constexpr int64_t kLogits = int64_t{1} << 21, kFewestRows = 48;
+  const int64_t logits = std::max(kLogits, kFewestRows * config.vocab_size);
+  const int64_t gradients = (config.tied ? 2 : 1) * config.vocab_size * config.dim;
+  return static_cast<uint64_t>(logits + gradients) * runtime::size_of(options.real);
+}
+
+}  // namespace
+
+uint64_t MemoryPlan::total() const {
+  uint64_t sum = 0;
+  for (const auto& [name, bytes] : parts) sum += bytes;
+  return sum;
+}
+
+MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& options) {
+  const auto table = model::parameter_table(config);
+  const uint64_t real = runtime::size_of(options.real), parameters = elements(table) * real,
+                 moments = parameters + elements(second_moments(table, options.optimizer)) * real;
+  MemoryPlan plan;
+  plan.parts = {{"parameters", parameters},
+                {"packed weights", packed_elements(table) * runtime::size_of(options.compute)},
+                {"gradients", parameters},
+                {"optimizer state", moments},
+                {"activations of one micro-batch", activation_bytes(config, options)},
+                {"head", head_bytes(config, options)},
+                {"a checkpoint while it is written", moments}};
+  return plan;
+}
+
+void report_memory(const MemoryPlan& plan, std::optional<uint64_t> available) {
+  for (const auto& [name, bytes] : plan.parts) log::info("memory: ", name, ": ", format_bytes(bytes));
+  log::info("memory: sum: ", format_bytes(plan.total()),
+            available ? str(" of ", format_bytes(*available)) : std::string());
+  if (!available || plan.total() <= *available) return;
+  fail(Kind::device, "the run needs ", format_bytes(plan.total()), " of memory and ",
+       format_bytes(*available),
+       " are available; lower --micro-batch-tokens, make the model smaller, or use --dtype bf16");
+}
+
+}  // namespace gristmill::train
