@@ -22,19 +22,33 @@ size_t parameter_index(const ParameterSet& parameters, const std::string& name) 
   fail(Kind::internal, "the model has no parameter ", name);
 }
 
-View Linear::Piece::view(const ParameterSet& set) const {
+View Linear::Region::view(const ParameterSet& set) const {
   return set.all().col_range(offset, rows * cols).reshaped(rows, cols);
 }
 
-Linear Linear::linear(const ParameterSet& parameters, const std::vector<std::string>& names) {
-  Linear result;
-  for (const auto& name : names) {
+Linear::Piece Linear::piece(const ParameterSet& parameters, const std::string& prefix) {
+  const auto region = [&](const std::string& name) {
     const auto& info = parameters.table()[parameter_index(parameters, name)];
-    auto& pieces = result.pieces_;
-    if (!pieces.empty() && pieces.back().offset + pieces.back().rows * pieces.back().cols == info.offset) {
-      pieces.back().rows += info.rows;
+    return Region{info.offset, info.rows, info.cols};
+  };
+  Piece result;
+  result.weight = region(prefix + ".weight");
+  if (has_parameter(parameters, prefix + ".bias")) result.bias = region(prefix + ".bias");
+  return result;
+}
+
+Linear Linear::linear(const ParameterSet& parameters, const std::vector<std::string>& prefixes) {
+  Linear result;
+  auto& pieces = result.pieces_;
+  for (const auto& prefix : prefixes) {
+    const Piece next = piece(parameters, prefix);
+    const bool touches = !pieces.empty() && pieces.back().weight.end() == next.weight.offset &&
+                         (next.bias.rows == 0 || pieces.back().bias.end() == next.bias.offset);
+    if (touches) {
+      pieces.back().weight.rows += next.weight.rows;
+      pieces.back().bias.cols += next.bias.cols;
     } else {
-      pieces.push_back({info.offset, info.rows, info.cols});
+      pieces.push_back(next);
     }
   }
   return result;
@@ -43,10 +57,7 @@ Linear Linear::linear(const ParameterSet& parameters, const std::vector<std::str
 Linear Linear::conv1d(const ParameterSet& parameters, const std::string& prefix) {
   Linear result;
   result.conv1d_ = true;
-  const auto& weight = parameters.table()[parameter_index(parameters, prefix + ".weight")];
-  const auto& bias = parameters.table()[parameter_index(parameters, prefix + ".bias")];
-  result.pieces_ = {{weight.offset, weight.rows, weight.cols}};
-  result.bias_ = {bias.offset, bias.rows, bias.cols};
+  result.pieces_ = {piece(parameters, prefix)};
   return result;
 }
 
@@ -54,14 +65,14 @@ void Linear::forward(Backend& backend, const Weights& weights, View out, ConstVi
                      ConstView residual) const {
   int64_t column = 0;
   for (const auto& piece : pieces_) {
-    const int64_t width = conv1d_ ? piece.cols : piece.rows;
+    const int64_t width = conv1d_ ? piece.weight.cols : piece.weight.rows;
     runtime::Matmul product;
     product.out = out.col_range(column, width);
     product.a = in;
-    product.b = piece.view(weights.parameters);
+    product.b = piece.weight.view(weights.parameters);
     product.transpose_b = !conv1d_;
     product.keep_b = true;
-    if (conv1d_) product.bias = bias_.view(weights.parameters);
+    if (piece.bias.rows > 0) product.bias = piece.bias.view(weights.parameters);
     if (residual) product.residual = residual.col_range(column, width);
     backend.matmul(product);
     column += width;
@@ -72,10 +83,10 @@ void Linear::backward(Backend& backend, const Weights& weights, View din, ConstV
                       ConstView in) const {
   int64_t column = 0;
   for (const auto& piece : pieces_) {
-    const int64_t width = conv1d_ ? piece.cols : piece.rows;
+    const int64_t width = conv1d_ ? piece.weight.cols : piece.weight.rows;
     const ConstView slice = dout.col_range(column, width);
     runtime::Matmul gradient;  // of the weight
-    gradient.out = piece.view(*weights.gradients);
+    gradient.out = piece.weight.view(*weights.gradients);
     gradient.a = conv1d_ ? in : slice;
     gradient.b = conv1d_ ? slice : in;
     gradient.transpose_a = true;
@@ -84,14 +95,14 @@ void Linear::backward(Backend& backend, const Weights& weights, View din, ConstV
     runtime::Matmul input;
     input.out = din;
     input.a = slice;
-    input.b = piece.view(weights.parameters);
+    input.b = piece.weight.view(weights.parameters);
     input.transpose_b = conv1d_;
     input.keep_b = true;
     input.accumulate = column > 0;
     backend.matmul(input);
+    if (piece.bias.rows > 0) backend.sum_rows(piece.bias.view(*weights.gradients), slice);
     column += width;
   }
-  if (conv1d_) backend.sum_rows(bias_.view(*weights.gradients), dout);
 }
 
 Norm::Norm(const ParameterSet& parameters, const std::string& prefix, double epsilon)

@@ -18,13 +18,14 @@ struct Weights {
   ParameterSet* gradients = nullptr;
 };
 
-/// y = x · Wᵀ with W stored out × in (Hugging Face's Linear), or y = x · W + b with W stored in × out
-/// (GPT-2's Conv1D). Several Linear weights that stand in one arena without a gap are one product ([q; k; v],
-/// [gate; up]).
+/// y = x · Wᵀ (+ b) with W stored out × in (Hugging Face's Linear), or y = x · W + b with W stored in × out
+/// (GPT-2's Conv1D). Several Linear weights that stand in one arena without a gap, and whose biases do, are
+/// one product ([q; k; v], [gate; up]).
 class Linear {
  public:
-  /// Weights of one layout, one after another in the output's columns.
-  static Linear linear(const ParameterSet& parameters, const std::vector<std::string>& names);
+  /// Weights of one layout, one after another in the output's columns: each prefix + ".weight", and ".bias"
+  /// if the table has it (then all have one).
+  static Linear linear(const ParameterSet& parameters, const std::vector<std::string>& prefixes);
   /// `prefix` + ".weight" and ".bias".
   static Linear conv1d(const ParameterSet& parameters, const std::string& prefix);
 
@@ -37,13 +38,18 @@ class Linear {
 
  private:
   /// A matrix in the arena: one tensor, or several without gaps.
-  struct Piece {
-    int64_t offset, rows, cols;
+  struct Region {
+    int64_t offset = 0, rows = 0, cols = 0;
+    int64_t end() const { return offset + rows * cols; }
     runtime::View view(const ParameterSet& set) const;
   };
+  struct Piece {
+    Region weight, bias;  ///< bias 1 × out, or 0 × 0
+  };
+  static Piece piece(const ParameterSet& parameters, const std::string& prefix);
+
   std::vector<Piece> pieces_;
   bool conv1d_ = false;
-  Piece bias_{0, 0, 0};
 };
 
 /// RMSNorm or, where there is a bias, LayerNorm.

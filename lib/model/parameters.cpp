@@ -44,7 +44,8 @@ double residual_std(const Config& config) {
   return config.zero_init ? 0 : kStd / std::sqrt(2 * static_cast<double>(config.layers));
 }
 
-// q, k, v stand behind each other, and gate, up: each group is one product wherever no padding lies between.
+// q, k, v stand behind each other, and gate, up: each group is one product wherever no padding lies between
+// its weights, or its biases.
 void add_llama_layer(TableBuilder& table, const Config& config, int64_t layer) {
   const std::string prefix = str("model.layers.", layer, ".");
   const int64_t q = config.heads * config.head_dim, kv = config.kv_heads * config.head_dim;
@@ -52,6 +53,15 @@ void add_llama_layer(TableBuilder& table, const Config& config, int64_t layer) {
   table.matrix(prefix + "self_attn.q_proj.weight", q, config.dim, kStd);
   table.matrix(prefix + "self_attn.k_proj.weight", kv, config.dim, kStd);
   table.matrix(prefix + "self_attn.v_proj.weight", kv, config.dim, kStd);
+  if (config.qkv_bias) {
+    table.bias(prefix + "self_attn.q_proj.bias", q);
+    table.bias(prefix + "self_attn.k_proj.bias", kv);
+    table.bias(prefix + "self_attn.v_proj.bias", kv);
+  }
+  if (config.qk_norm) {
+    table.norm_weight(prefix + "self_attn.q_norm.weight", config.head_dim);
+    table.norm_weight(prefix + "self_attn.k_norm.weight", config.head_dim);
+  }
   table.matrix(prefix + "self_attn.o_proj.weight", config.dim, q, residual_std(config));
   table.norm_weight(prefix + "post_attention_layernorm.weight", config.dim);
   table.matrix(prefix + "mlp.gate_proj.weight", config.hidden_dim, config.dim, kStd);

@@ -42,7 +42,7 @@ namespace {
 
 /// The memory of one kind of forward pass.
 struct Pass {
-  Pass(Device& device, int64_t layer_count)
+  Pass(Device& device, int64_t input_count, int64_t layer_count)
       : ids(device),
         positions(device),
         document_starts(device),
@@ -52,10 +52,14 @@ struct Pass {
         last(device),
         statistics(device),
         hidden(device) {
+    for (int64_t i = 0; i < input_count; ++i) inputs.emplace_back(device);
     for (int64_t i = 0; i < layer_count; ++i) layers.emplace_back(device);
   }
+  Activations& activations(int64_t layer) { return layers[static_cast<size_t>(layer) % layers.size()]; }
+
   Scratch ids, positions, document_starts, sequence, slot, length;
-  std::vector<Activations> layers;  ///< all of them where kept, else two that take turns
+  std::vector<Scratch> inputs;      ///< of all layers where kept, else two that take turns
+  std::vector<Activations> layers;  ///< of all layers where kept, else one
   Scratch last;                     ///< residual stream before the final norm
   Scratch statistics, hidden;
   Rows rows;
@@ -123,8 +127,8 @@ struct Transformer::State {
         final_norm(parameters, base_name(config, "model.norm", "transformer.ln_f"), config.norm_epsilon),
         frequencies(rotary_frequencies(device, config)),
         work(device),
-        kept(device, config.layers),
-        passing(device, 2) {
+        kept(device, config.layers, config.layers),
+        passing(device, 2, 1) {
     for (int64_t layer = 0; layer < config.layers; ++layer) blocks.emplace_back(parameters, config, layer);
     if (config.family == Family::gpt2) position_table = parameter_index(parameters, "transformer.wpe.weight");
     if (config.head == Head::scalar) {
@@ -134,7 +138,11 @@ struct Transformer::State {
     }
   }
 
-  Run run() { return {device, {parameters, gradients.get()}, work, frequencies.view()}; }
+  Run run(bool keep_all = false) {
+    return {device, {parameters, gradients.get()}, work, frequencies.view(), keep_all};
+  }
+  /// With whole layers computed anew one of them is in memory at a time, and is kept whole.
+  bool keeps_all() const { return recompute != Recompute::norms; }
   bool tied() const { return config.head == Head::language && config.tied; }
 
   void embed(const Rows& rows, View out) {
@@ -145,9 +153,8 @@ struct Transformer::State {
   }
   /// Input of layer `layer`, or the final norm's.
   View stream(Pass& pass, int64_t layer) {
-    Scratch& place = layer == config.layers
-                         ? pass.last
-                         : pass.layers[static_cast<size_t>(layer) % pass.layers.size()].input;
+    Scratch& place =
+        layer == config.layers ? pass.last : pass.inputs[static_cast<size_t>(layer) % pass.inputs.size()];
     return place.get(device.real(), pass.rows.count, config.dim);
   }
   View finish(Pass& pass) {
@@ -167,6 +174,7 @@ struct Transformer::State {
   Buffer frequencies;
   std::vector<Block> blocks;
   Workspace work;
+  Recompute recompute = Recompute::norms;
   Pass kept, passing;
   Buffer
       embedding_gradient;  ///< tied: head and embedding are summed here before either reaches the gradients
@@ -193,6 +201,15 @@ ParameterSet& Transformer::gradients() {
 
 void Transformer::zero_gradients() { state_->device.backend().fill(gradients().all(), 0); }
 
+void Transformer::set_recompute(Recompute recompute) {
+  auto& s = *state_;
+  s.recompute = recompute;
+  s.can_go_back = false;
+  s.kept = Pass(s.device, s.config.layers, recompute == Recompute::block ? 1 : s.config.layers);
+}
+
+Recompute Transformer::recompute() const { return state_->recompute; }
+
 View Transformer::forward(const Batch& batch, bool keep) {
   auto& s = *state_;
   const auto positions = batch_positions(batch, s.config);
@@ -202,12 +219,11 @@ View Transformer::forward(const Batch& batch, bool keep) {
   pass.rows.ids = upload(s.device, pass.ids, batch.ids);
   pass.rows.positions = upload(s.device, pass.positions, positions);
   pass.rows.document_starts = upload(s.device, pass.document_starts, batch.document_starts);
-  const Run run = s.run();
+  const Run run = s.run(keep && s.keeps_all());
   s.embed(pass.rows, s.stream(pass, 0));
   for (int64_t layer = 0; layer < s.config.layers; ++layer) {
-    s.blocks[static_cast<size_t>(layer)].forward(run, pass.rows,
-                                                 pass.layers[static_cast<size_t>(layer) % pass.layers.size()],
-                                                 s.stream(pass, layer + 1));
+    s.blocks[static_cast<size_t>(layer)].forward(run, pass.rows, s.stream(pass, layer),
+                                                 pass.activations(layer), s.stream(pass, layer + 1));
   }
   if (keep) {
     s.can_go_back = true;
@@ -226,12 +242,16 @@ void Transformer::backward(View dhidden) {
   }
   ParameterSet& gradients = this->gradients();
   auto& backend = s.device.backend();
-  const Run run = s.run();
+  const Run run = s.run(s.keeps_all());
   s.final_norm.backward(backend, run.weights, dhidden, false, dhidden, s.stream(pass, s.config.layers),
                         pass.statistics.get(s.device.real(), pass.rows.count, s.final_norm.statistics()));
   for (int64_t layer = s.config.layers - 1; layer >= 0; --layer) {
-    s.blocks[static_cast<size_t>(layer)].backward(run, pass.rows, pass.layers[static_cast<size_t>(layer)],
-                                                  dhidden);
+    const Block& block = s.blocks[static_cast<size_t>(layer)];
+    const View input = s.stream(pass, layer);
+    // The last layer's activations are still there.
+    const bool again = s.recompute == Recompute::block && layer + 1 < s.config.layers;
+    if (again) block.forward(run, pass.rows, input, pass.activations(layer), {});
+    block.backward(run, pass.rows, input, pass.activations(layer), dhidden);
   }
   if (s.config.family == Family::gpt2) {
     backend.embedding_backward(gradients.view(s.position_table), dhidden, pass.rows.positions);
@@ -330,8 +350,8 @@ View Transformer::forward_cached(KvCache& cache, const CachedRows& rows) {
   s.embed(pass.rows, s.stream(pass, 0));
   for (int64_t layer = 0; layer < s.config.layers; ++layer) {
     s.blocks[static_cast<size_t>(layer)].forward_cached(
-        run, pass.rows, pass.layers[static_cast<size_t>(layer) % pass.layers.size()],
-        s.stream(pass, layer + 1), cache.keys(layer), cache.values(layer), cache.capacity());
+        run, pass.rows, s.stream(pass, layer), pass.activations(layer), s.stream(pass, layer + 1),
+        cache.keys(layer), cache.values(layer), cache.capacity());
   }
   return s.finish(pass);
 }

@@ -10,6 +10,7 @@
 
 #include "model/config.hpp"
 #include "model/parameters.hpp"
+#include "model/recompute.hpp"
 #include "runtime/backend.hpp"
 #include "runtime/device.hpp"
 
@@ -60,6 +61,11 @@ class Transformer {
   /// Gradients, made (zero) on first use. They accumulate over micro-batches until zero_gradients().
   ParameterSet& gradients();
   void zero_gradients();
+
+  /// What forward(keep = true) keeps from now on; Recompute::norms at first. Gradients are the same bits at
+  /// every level. Activations that were kept are dropped.
+  void set_recompute(Recompute recompute);
+  Recompute recompute() const;
 
   /// Runs the batch and returns the final norm's output, T × dim, valid until the next forward. With `keep`
   /// the activations for backward() are kept.

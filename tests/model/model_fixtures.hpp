@@ -38,6 +38,21 @@ inline model::Config small_gpt2() {
   return config;
 }
 
+/// As Qwen2: q, k and v have biases.
+inline model::Config small_biased() {
+  model::Config config = small_llama(true);
+  config.qkv_bias = true;
+  return config;
+}
+
+/// As Qwen3: heads are normed, and are not as wide together as the model.
+inline model::Config small_normed() {
+  model::Config config = small_llama(false);
+  config.qk_norm = true;
+  config.head_dim = 8;
+  return config;
+}
+
 /// Weights large enough that every parameter matters; norms and biases are moved off 1 and 0.
 inline void randomize(model::Transformer& model, uint64_t seed, double std = 0.2) {
   auto& parameters = model.parameters();

@@ -121,6 +121,22 @@ TEST_CASE("gradients of a Llama whose matrices leave gaps in the arena are the l
   check_language_gradients(config);
 }
 
+TEST_CASE("gradients with biases of q, k and v are the loss's slopes", "[model]") {
+  model::Config config = test::small_biased();
+  check_language_gradients(config);
+  config.dim = 20;
+  config.head_dim = 10;  // biases of 40 and 20 elements leave gaps, weights of 800 and 400 do not
+  check_language_gradients(config);
+}
+
+TEST_CASE("gradients with normed queries and keys are the loss's slopes", "[model]") {
+  for (const int64_t kv_heads : {1, 2, 4}) {
+    model::Config config = test::small_normed();
+    config.kv_heads = kv_heads;
+    check_language_gradients(config);
+  }
+}
+
 TEST_CASE("gradients of a GPT-2 are the loss's slopes", "[model]") {
   check_language_gradients(test::small_gpt2());
 }
@@ -145,7 +161,8 @@ TEST_CASE("gradients of a scalar head are its slopes", "[model]") {
 
 TEST_CASE("packed documents give what each gives alone", "[model]") {
   for (const auto& device : all_devices()) {
-    for (const auto& config : {test::small_llama(true), test::small_gpt2()}) {
+    for (const auto& config :
+         {test::small_llama(true), test::small_gpt2(), test::small_biased(), test::small_normed()}) {
       model::Transformer model(*device, config);
       test::randomize(model, 5);
       const auto first = test::random_ids(13, config.vocab_size, 1),
@@ -192,7 +209,8 @@ TEST_CASE(
 
 TEST_CASE("a cached forward gives the packed one's hidden states", "[model]") {
   for (const auto& device : all_devices()) {
-    for (const auto& config : {test::small_llama(false), test::small_gpt2()}) {
+    for (const auto& config :
+         {test::small_llama(false), test::small_gpt2(), test::small_biased(), test::small_normed()}) {
       model::Transformer model(*device, config);
       test::randomize(model, 5);
       const auto first = test::random_ids(11, config.vocab_size, 1),
@@ -240,7 +258,8 @@ TEST_CASE("a cached forward gives the packed one's hidden states", "[model]") {
 
 TEST_CASE("micro-batches add to the gradients in order, each once", "[model]") {
   for (const auto& device : all_devices()) {
-    for (const auto& config : {test::small_llama(true), test::small_llama(false), test::small_gpt2()}) {
+    for (const auto& config : {test::small_llama(true), test::small_llama(false), test::small_gpt2(),
+                               test::small_biased(), test::small_normed()}) {
       model::Transformer model(*device, config);
       test::randomize(model, 5);
       const auto batch = two_documents(config);
