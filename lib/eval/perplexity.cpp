@@ -28,12 +28,7 @@ struct Record {
   std::string id;
   Likelihood counts;
   size_t windows = 0;  ///< of the block that are its own
-};
-
-struct Block {
-  std::vector<Record> records;
-  std::vector<decode::ScoreRequest> requests;
-  int64_t tokens = 0;
+  bool whole = false;  ///< all its windows were gathered
 };
 
 /// One record's ids, the given first one included, and its counts of bytes and words.
@@ -55,23 +50,78 @@ std::vector<uint32_t> read_record(std::string_view line, const std::string& wher
   return sequence;
 }
 
-void score_block(decode::Session& session, Block& block, const PerplexityOptions& options, Likelihood& total,
-                 const std::function<void(const std::string&, const Likelihood&)>& on_record) {
-  const auto scores = decode::score(*session.model, block.requests, options.batch_tokens);
-  size_t next = 0;
-  for (auto& record : block.records) {
-    for (size_t w = 0; w < record.windows; ++w) {
-      for (const double log_prob : scores[next]) record.counts.nll -= log_prob;
-      record.counts.tokens += scores[next++].size();
-    }
-    if (!std::isfinite(record.counts.nll)) {
-      fail(Kind::input, session.path, ": the model's probabilities are no numbers; its weights are damaged");
-    }
-    total.add(record.counts);
-    if (on_record) on_record(record.id, record.counts);
+/// Calls `take` with each window of a sequence in order.
+template <class Take>
+void each_window(const std::vector<uint32_t>& ids, int64_t context, int64_t stride, const Take& take) {
+  const auto last = static_cast<int64_t>(ids.size()) - 1;  // number of scored tokens, and the last target
+  for (int64_t done = 0; done < last;) {
+    const int64_t end = std::min(last, done == 0 ? context : done + stride);
+    const int64_t begin = std::max<int64_t>(0, end - context);
+    decode::ScoreRequest request;
+    request.ids.assign(ids.begin() + begin, ids.begin() + end + 1);
+    request.first_scored = static_cast<size_t>(done + 1 - begin);
+    take(std::move(request));
+    done = end;
   }
-  block = {};
 }
+
+/// Gathers windows and scores them in blocks. A block may end within a record: one long document under a
+/// small stride has many times its own size in windows, which are never in memory together.
+class BlockScorer {
+ public:
+  using OnRecord = std::function<void(const std::string&, const Likelihood&)>;
+
+  BlockScorer(decode::Session& session, const PerplexityOptions& options, const OnRecord& on_record)
+      : session_(session), options_(options), on_record_(on_record) {}
+
+  void add(Record record, const std::vector<uint32_t>& ids) {
+    records_.push_back(std::move(record));
+    each_window(ids, options_.context, options_.stride, [this](decode::ScoreRequest&& window) {
+      tokens_ += static_cast<int64_t>(window.ids.size());
+      requests_.push_back(std::move(window));
+      ++records_.back().windows;
+      if (tokens_ >= kBlockBatches * options_.batch_tokens) score_block();
+    });
+    records_.back().whole = true;
+  }
+
+  Likelihood finish() {
+    score_block();
+    return total_;
+  }
+
+ private:
+  void score_block() {
+    const auto scores = decode::score(*session_.model, requests_, options_.batch_tokens);
+    size_t next = 0;
+    for (auto& record : records_) {
+      for (; record.windows > 0; --record.windows) {
+        for (const double log_prob : scores[next]) record.counts.nll -= log_prob;
+        record.counts.tokens += scores[next++].size();
+      }
+      if (record.whole) report(record);
+    }
+    std::erase_if(records_, [](const Record& record) { return record.whole; });
+    requests_.clear();
+    tokens_ = 0;
+  }
+
+  void report(const Record& record) {
+    if (!std::isfinite(record.counts.nll)) {
+      fail(Kind::input, session_.path, ": the model's probabilities are no numbers; its weights are damaged");
+    }
+    total_.add(record.counts);
+    if (on_record_) on_record_(record.id, record.counts);
+  }
+
+  decode::Session& session_;
+  const PerplexityOptions& options_;
+  const OnRecord& on_record_;
+  std::vector<Record> records_;
+  std::vector<decode::ScoreRequest> requests_;
+  int64_t tokens_ = 0;
+  Likelihood total_;
+};
 
 void resolve(PerplexityOptions& options, int64_t model_context) {
   if (options.context == 0) options.context = model_context;
@@ -109,16 +159,8 @@ Json Likelihood::to_json() const {
 
 std::vector<decode::ScoreRequest> windows(const std::vector<uint32_t>& ids, int64_t context, int64_t stride) {
   std::vector<decode::ScoreRequest> result;
-  const auto last = static_cast<int64_t>(ids.size()) - 1;  // number of scored tokens, and the last target
-  for (int64_t done = 0; done < last;) {
-    const int64_t end = std::min(last, done == 0 ? context : done + stride);
-    const int64_t begin = std::max<int64_t>(0, end - context);
-    decode::ScoreRequest request;
-    request.ids.assign(ids.begin() + begin, ids.begin() + end + 1);
-    request.first_scored = static_cast<size_t>(done + 1 - begin);
-    result.push_back(std::move(request));
-    done = end;
-  }
+  each_window(ids, context, stride,
+              [&result](decode::ScoreRequest&& window) { result.push_back(std::move(window)); });
   return result;
 }
 
@@ -141,8 +183,7 @@ Likelihood perplexity(decode::Session& session, shard::Reader& reader, const Per
   PerplexityOptions options = given;
   resolve(options, session.model->config().context);
   progress::Counter progress("scoring", "records");
-  Likelihood total;
-  Block block;
+  BlockScorer scorer(session, options, on_record);
   std::string_view line;
   while (reader.next(line)) {
     ++stats.records_in;
@@ -158,18 +199,10 @@ Likelihood perplexity(decode::Session& session, shard::Reader& reader, const Per
       stats.drop("empty");
       continue;
     }
-    auto parts = windows(ids, options.context, options.stride);
-    record.windows = parts.size();
-    for (auto& part : parts) {
-      block.tokens += static_cast<int64_t>(part.ids.size());
-      block.requests.push_back(std::move(part));
-    }
-    block.records.push_back(std::move(record));
+    scorer.add(std::move(record), ids);
     ++stats.records_out;
-    if (block.tokens >= kBlockBatches * options.batch_tokens)
-      score_block(session, block, options, total, on_record);
   }
-  score_block(session, block, options, total, on_record);
+  const Likelihood total = scorer.finish();
   stats.bytes_in = reader.bytes_read();
   if (total.tokens == 0)
     fail(Kind::input, "nothing to score: the input has no record with a token to predict");

@@ -104,6 +104,32 @@ TEST_CASE("the stride changes neither the number of tokens nor short documents",
   CHECK(total.bytes == 6 + 126);
 }
 
+TEST_CASE("records whose windows fill several blocks, or a part of one, keep their own sums", "[eval]") {
+  const auto device = runtime::open_reference_device(runtime::DType::f64);
+  auto session = tiny_session(*device);
+  std::string lines;
+  for (const size_t length : {30, 3, 150, 2, 80}) {
+    std::string list;
+    for (size_t i = 0; i < length; ++i) list += str(list.empty() ? "" : ",", (i * 37 + length) % 500);
+    lines += "{\"ids\":[" + list + "]}\n";
+  }
+  PerplexityOptions options;
+  options.ids = true;
+  options.stride = 1;
+  std::vector<Likelihood> whole;
+  const auto total = score_lines(session, lines, options, &whole);
+  options.batch_tokens = 16;  // blocks of 256 tokens: the third record alone has 134 windows of 17
+  std::vector<Likelihood> parts;
+  const auto again = score_lines(session, lines, options, &parts);
+  REQUIRE(parts.size() == 5);
+  for (size_t i = 0; i < 5; ++i) {
+    CHECK(parts[i].tokens == whole[i].tokens);
+    CHECK(parts[i].nll == Approx(whole[i].nll).epsilon(1e-12));
+  }
+  CHECK(parts[2].tokens == 149);
+  CHECK(again.tokens == total.tokens);
+}
+
 TEST_CASE("the figures of a report hang together", "[eval]") {
   Likelihood l;
   l.nll = 100;
