@@ -16,13 +16,21 @@ std::vector<uint32_t> stop_ids_of(const tokenizer::Tokenizer& tokenizer) {
   return ids;
 }
 
-std::vector<uint32_t> stop_ids_of_config(const std::string& directory) {
-  const Json config = read_json_file((std::filesystem::path(directory) / "config.json").string());
+/// Configurations say -1 or null for "nothing ends a text"; an id that the model cannot produce says the
+/// same.
+std::vector<uint32_t> stop_ids_of_config(const std::string& directory, int64_t vocab_size) {
+  const std::string path = (std::filesystem::path(directory) / "config.json").string();
+  const Json config = read_json_file(path);
   const Json* eos = config.find("eos_token_id");
   std::vector<uint32_t> ids;
   if (eos == nullptr || eos->is_null()) return ids;
-  for (const Json& id : eos->is_array() ? eos->as_array() : Json::Array{*eos})
-    ids.push_back(static_cast<uint32_t>(id.as_uint()));
+  for (const Json& id : eos->is_array() ? eos->as_array() : Json::Array{*eos}) {
+    if (id.is_null()) continue;
+    if (!id.is_integer())
+      fail(Kind::input, path, ": eos_token_id is an id or a list of ids, not ", id.dump());
+    const int64_t value = id.as_int();
+    if (value >= 0 && value < vocab_size) ids.push_back(static_cast<uint32_t>(value));
+  }
   return ids;
 }
 
@@ -58,8 +66,8 @@ Session open_session(runtime::Device& device, const std::string& path, WithToken
            "; name the tokenizer the model was trained with by --tokenizer FILE");
     }
   }
-  session.stop_ids =
-      session.tokenizer != nullptr ? stop_ids_of(*session.tokenizer) : stop_ids_of_config(session.path);
+  session.stop_ids = session.tokenizer != nullptr ? stop_ids_of(*session.tokenizer)
+                                                  : stop_ids_of_config(session.path, config.vocab_size);
   session.model = model::load_model(device, session.path, head);
   return session;
 }

@@ -38,6 +38,31 @@ TEST_CASE("a session has the model, its tokenizer and what ends a text", "[decod
                     gristmill::test::contains("not a reward model"));
 }
 
+TEST_CASE("without a tokenizer the configuration says what ends a text, or that nothing does", "[decode]") {
+  const test::ScratchFolder folder;
+  const auto device = runtime::open_device("cpu", 1);
+  test::write_tiny_model(*device, folder.path() / "m", test::tiny_config(40));
+  const std::string path = folder.file("m/config.json");
+  const Json config = read_json_file(path);
+  const auto stop_ids = [&](const char* eos) {
+    Json changed = Json::object();
+    for (const auto& [key, value] : config.as_object())
+      if (key != "eos_token_id") changed[key] = value;
+    if (*eos != 0) changed["eos_token_id"] = Json::parse(eos);
+    write_file(path, changed.dump());
+    return open_session(*device, folder.file("m"), WithTokenizer::no).stop_ids;
+  };
+  CHECK(stop_ids("3") == std::vector<uint32_t>{3});
+  CHECK(stop_ids("[5,39]") == std::vector<uint32_t>{5, 39});
+  CHECK(stop_ids("[-1,40,7]") == std::vector<uint32_t>{7});
+  for (const char* none : {"", "null", "-1", "[]", "99999999999"}) {
+    CAPTURE(none);
+    CHECK(stop_ids(none).empty());
+  }
+  CHECK_THROWS_AS(stop_ids("\"end\""), Error);
+  CHECK_THROWS_AS(stop_ids("[1.5]"), Error);
+}
+
 TEST_CASE("a tokenizer of another vocabulary and a missing model are clear errors", "[decode]") {
   const test::ScratchFolder folder;
   const auto device = runtime::open_device("cpu", 1);
