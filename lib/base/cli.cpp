@@ -344,6 +344,7 @@ int Tool::run(int argc, char** argv, const std::function<void()>& body) {
   // A reader that went away is an error of write() with a message, not a silent death that leaves files
   // behind.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of write() with a message
   remove_temporaries_on_signals();
   if (const auto code = parse(argc, argv)) return *code;
   try {
@@ -356,7 +357,7 @@ int Tool::run(int argc, char** argv, const std::function<void()>& body) {
     progress::clear();
     return 0;
   } catch (const Stopped& stopped) {
-    log::write(stopped.what());
+    if (*stopped.what() != '\0') log::write(stopped.what());
     return kRequeue;
   } catch (const Error& error) {
     log::write(error.what());
