@@ -60,6 +60,13 @@ Session open_session(runtime::Device& device, const std::string& path, WithToken
   if (wanted) {
     const auto file = tokenizer_file.empty() ? beside.string() : tokenizer_file;
     session.tokenizer = std::make_unique<tokenizer::Tokenizer>(tokenizer::Tokenizer::load(file));
+    const std::string trained_with = model::tokenizer_hash(session.path);
+    if (!trained_with.empty() && trained_with != session.tokenizer->hash()) {
+      fail(
+          Kind::input, file, ": not the tokenizer that ", session.path,
+          " was trained with (gristmill_tokenizer in its config.json names another file); name that one with "
+          "--tokenizer FILE");
+    }
     if (static_cast<int64_t>(session.tokenizer->vocab_size()) > config.vocab_size) {
       fail(Kind::input, file, ": its vocabulary of ", session.tokenizer->vocab_size(), " does not fit ",
            session.path, ", which has ", config.vocab_size,

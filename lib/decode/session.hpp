@@ -33,9 +33,10 @@ enum class WithTokenizer { yes, if_present, no };
 
 /// Loads a model directory, or the last checkpoint of a run directory, and the tokenizer.json beside the
 /// weights (`tokenizer_file` unless empty). A tokenizer with more ids than the model's vocabulary is
-/// Error{input}: its ids would be out of range. Fewer are allowed, since vocabularies are often padded.
-/// Asking for Head::scalar of a directory that holds a language model is Error{input}: its rewards would be
-/// random.
+/// Error{input}: its ids would be out of range. So is one other than the one that the model was saved with,
+/// where config.json records that: its ids would mean other text. Fewer are allowed, since vocabularies are
+/// often padded. Asking for Head::scalar of a directory that holds a language model is Error{input}: its
+/// rewards would be random.
 Session open_session(runtime::Device& device, const std::string& path,
                      WithTokenizer with = WithTokenizer::yes, const std::string& tokenizer_file = "",
                      model::Head head = model::Head::language);

@@ -1,13 +1,11 @@
-// Loading and saving model directories. Names follow Hugging Face's, with the liberties that files in the
-// wild take: GPT-2's published weights lack the "transformer." in front, a tied head may be stored beside the
-// embedding, and old exports hold attention masks.
+// Loading model directories. Names follow Hugging Face's, with the liberties that files in the wild take: a
+// tied head may be stored beside the embedding, and old exports hold attention masks.
 
 #include "model/model_directory.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -20,6 +18,7 @@
 #include "base/json.hpp"
 #include "base/rng.hpp"
 #include "model/safetensors.hpp"
+#include "model/weight_files.hpp"
 
 namespace gristmill::model {
 
@@ -34,60 +33,6 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   for (const int64_t extent : shape) parts.push_back(str(extent));
   return "[" + join(parts, ", ") + "]";
 }
-
-/// All weight files of a model directory: one, or those that the index names.
-class WeightFiles {
- public:
-  explicit WeightFiles(const std::string& directory) : directory_(directory) {
-    const fs::path root(directory);
-    if (fs::exists(root / "model.safetensors")) {
-      open("model.safetensors");
-    } else if (fs::exists(root / "model.safetensors.index.json")) {
-      open_index((root / "model.safetensors.index.json").string());
-    } else {
-      fail(Kind::input, directory, ": neither model.safetensors nor model.safetensors.index.json is there");
-    }
-  }
-
-  /// The file's name for `name`, with or without the prefix of the body.
-  std::optional<std::string> stored_name(const std::string& name) const {
-    if (owner_.contains(name)) return name;
-    for (const std::string prefix : {"transformer.", "model."}) {
-      if (name.starts_with(prefix) && owner_.contains(name.substr(prefix.size())))
-        return name.substr(prefix.size());
-    }
-    return std::nullopt;
-  }
-  const SafetensorsReader& file_of(const std::string& stored) const { return *files_[owner_.at(stored)]; }
-  const std::map<std::string, size_t>& names() const { return owner_; }
-  std::string where(const std::string& stored) const { return str(directory_, ": tensor ", stored); }
-
- private:
-  void open(const std::string& file_name) {
-    files_.push_back(std::make_unique<SafetensorsReader>((fs::path(directory_) / file_name).string()));
-    for (const auto& [name, info] : files_.back()->tensors()) {
-      if (!owner_.emplace(name, files_.size() - 1).second) fail(Kind::input, where(name), " is in two files");
-    }
-  }
-  void open_index(const std::string& path) {
-    const Json index = read_json_file(path, uint64_t{64} << 20);
-    std::set<std::string> names;
-    for (const auto& [tensor, file] : index.at("weight_map").as_object()) names.insert(file.as_string());
-    for (const auto& name : names) {
-      if (name.empty() || name.find('/') != std::string::npos || name == "..") {
-        fail(Kind::input, path, ": ", in_quotes(name), " is no name of a file in the folder");
-      }
-      open(name);
-    }
-    for (const auto& [tensor, file] : index.at("weight_map").as_object()) {
-      if (!owner_.contains(tensor)) fail(Kind::input, path, ": tensor ", in_quotes(tensor), " is in no file");
-    }
-  }
-
-  std::string directory_;
-  std::vector<std::unique_ptr<SafetensorsReader>> files_;
-  std::map<std::string, size_t> owner_;
-};
 
 /// Buffers that old exports store among the weights, and the copy of a tied head.
 bool is_ignorable(const std::string& stored, const Config& config) {
@@ -164,19 +109,6 @@ std::optional<int64_t> step_of(const fs::path& path) {
   return parse_int(std::string_view(name).substr(5));
 }
 
-void copy_whole(const fs::path& from, const fs::path& to) {
-  write_file(to.string(), read_file(from.string()));
-}
-
-void copy_tokenizer(const std::string& tokenizer, const std::string& directory) {
-  if (tokenizer.empty()) return;
-  const fs::path source(tokenizer), target(directory);
-  const bool folder = fs::is_directory(source);
-  copy_whole(folder ? source / "tokenizer.json" : source, target / "tokenizer.json");
-  const fs::path settings = (folder ? source : source.parent_path()) / "tokenizer_config.json";
-  if (fs::exists(settings)) copy_whole(settings, target / "tokenizer_config.json");
-}
-
 }  // namespace
 
 std::string last_checkpoint(const std::string& run_directory) {
@@ -230,24 +162,11 @@ void load_weights(Transformer& model, const std::string& directory) {
   load_into(model.parameters(), files);
 }
 
-void save_model(const Transformer& model, const std::string& directory,
-                const std::string& tokenizer_directory) {
-  const fs::path root(directory);
-  SafetensorsWriter writer;
-  writer.set_metadata("format", "pt");  // transformers refuses files without it
-  const auto& parameters = model.parameters();
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    const auto values = runtime::read_float(parameters.device(), parameters.view(i));
-    writer.add(parameters.table()[i].name, parameters.table()[i].shape, std::span<const float>(values));
-  }
-  writer.write((root / "model.safetensors").string());
-  Json generation = Json::object();
-  generation["bos_token_id"] = uint64_t{model.config().bos_token};
-  generation["eos_token_id"] = uint64_t{model.config().eos_token};
-  generation["pad_token_id"] = uint64_t{model.config().pad_token};
-  write_file((root / "generation_config.json").string(), generation.dump(2) + "\n");
-  copy_tokenizer(tokenizer_directory, directory);
-  write_file((root / "config.json").string(), model.config().to_json().dump(2) + "\n");
+std::string tokenizer_hash(const std::string& path) {
+  const std::string file = (fs::path(resolve_model_directory(path)) / "config.json").string();
+  const Json config = read_json_file(file, kMaxConfigBytes);
+  const Json* hash = config.find("gristmill_tokenizer");
+  return hash != nullptr && hash->is_string() ? hash->as_string() : "";
 }
 
 }  // namespace gristmill::model

@@ -3,9 +3,11 @@
 // Model directories in Hugging Face's layout: config.json, model.safetensors, tokenizer.json,
 // generation_config.json.
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
+#include "model/safetensors.hpp"
 #include "model/transformer.hpp"
 
 namespace gristmill::model {
@@ -30,10 +32,21 @@ void load_weights(Transformer& model, const std::string& directory);
 /// Config of a model directory.
 Config load_config(const std::string& path);
 
-/// Writes config.json, model.safetensors (F32) and generation_config.json into an existing folder, and copies
-/// the tokenizer's files (tokenizer.json, tokenizer_config.json) from `tokenizer_directory` unless it is
-/// empty. It may also be the tokenizer's file itself, under any name.
+/// xxh128_hex of the tokenizer.json that a model was saved with ("gristmill_tokenizer" in config.json); ""
+/// when none is recorded.
+std::string tokenizer_hash(const std::string& path);
+
+struct SaveOptions {
+  StoredType type = StoredType::f32;
+  uint64_t max_file_bytes = 0;  ///< more weights than this are cut into files with an index; 0 = one file
+};
+
+/// Writes config.json, the weights and generation_config.json into an existing folder, and copies the
+/// tokenizer's files (tokenizer.json, tokenizer_config.json) from `tokenizer_directory` unless it is empty.
+/// It may also be the tokenizer's file itself, under any name. The architecture is the one of Hugging Face
+/// that computes the same: Qwen2 with biases of q, k and v, Qwen3 with QK-norm, else Llama, or GPT-2; with a
+/// scalar head its ForSequenceClassification. A weight that f16 cannot hold is Error{input}.
 void save_model(const Transformer& model, const std::string& directory,
-                const std::string& tokenizer_directory = "");
+                const std::string& tokenizer_directory = "", const SaveOptions& options = {});
 
 }  // namespace gristmill::model

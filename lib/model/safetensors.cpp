@@ -218,11 +218,42 @@ std::string bytes_of(std::span<const Value> values) {
   return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
 }
 
+uint16_t to_bf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if (std::isnan(value)) return static_cast<uint16_t>((bits >> 16) | 64U);  // stays one, and quiet
+  return static_cast<uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+}
+
+uint16_t to_half(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const uint32_t sign = (bits >> 16) & 0x8000U, magnitude = bits & 0x7FFFFFFFU;
+  if (magnitude > 0x7F800000U) return static_cast<uint16_t>(sign | 0x7E00U);
+  if (magnitude >= 0x477FF000U) return static_cast<uint16_t>(sign | 0x7C00U);  // from 65520 on: infinity
+  if (magnitude < 0x38800000U) {  // below 2^-14 halves are whole multiples of 2^-24
+    const float scaled = std::ldexp(std::bit_cast<float>(magnitude), 24);
+    return static_cast<uint16_t>(sign | static_cast<uint32_t>(std::nearbyint(scaled)));
+  }
+  const uint32_t rounded = magnitude - 0x38000000U + 0xFFFU + ((magnitude >> 13) & 1U);
+  return static_cast<uint16_t>(sign | (rounded >> 13));
+}
+
 }  // namespace
 
 void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>& shape,
-                            std::span<const float> values) {
-  entries_[name] = {"F32", shape, bytes_of(values)};
+                            std::span<const float> values, StoredType type) {
+  if (type == StoredType::f32) {
+    entries_[name] = {"F32", shape, bytes_of(values)};
+    return;
+  }
+  std::vector<uint16_t> narrow(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    narrow[i] = type == StoredType::f16 ? to_half(values[i]) : to_bf16(values[i]);
+    if (std::isfinite(values[i]) && type == StoredType::f16 && (narrow[i] & 0x7C00U) == 0x7C00U) {
+      fail(Kind::input, "tensor ", name, " holds ", values[i], ", which f16 cannot; save it as bf16 or f32");
+    }
+  }
+  entries_[name] = {type == StoredType::f16 ? "F16" : "BF16", shape,
+                    bytes_of(std::span<const uint16_t>(narrow))};
 }
 void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>& shape,
                             std::span<const double> values) {

@@ -35,10 +35,15 @@ class SafetensorsReader {
   std::unique_ptr<State> state_;
 };
 
+/// How real numbers are stored; f16 and bf16 are rounded to nearest, ties to even.
+enum class StoredType { f32, f16, bf16 };
+
 /// Collects tensors and writes them in the order of their names, atomically.
 class SafetensorsWriter {
  public:
-  void add(const std::string& name, const std::vector<int64_t>& shape, std::span<const float> values);
+  /// Error{input} naming the tensor if f16 cannot hold a finite value.
+  void add(const std::string& name, const std::vector<int64_t>& shape, std::span<const float> values,
+           StoredType type = StoredType::f32);
   void add(const std::string& name, const std::vector<int64_t>& shape, std::span<const double> values);
   void add(const std::string& name, const std::vector<int64_t>& shape, std::span<const int64_t> values);
   void set_metadata(const std::string& key, const std::string& value);

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/json.hpp"
 #include "decode/chat.hpp"
 #include "decode/completion.hpp"
 #include "decode/prompt.hpp"
@@ -73,6 +74,27 @@ TEST_CASE("a tokenizer of another vocabulary and a missing model are clear error
   CHECK_THROWS_AS(open_session(*device, folder.file("m")), Error);
   CHECK(open_session(*device, folder.file("m"), WithTokenizer::if_present).tokenizer == nullptr);
   CHECK_THROWS_WITH(open_session(*device, ""), gristmill::test::contains("--model"));
+}
+
+TEST_CASE("a tokenizer other than the one that the model was saved with is refused", "[decode]") {
+  const test::ScratchFolder folder;
+  const auto device = runtime::open_device("cpu", 1);
+  test::write_tiny_model(*device, folder.path() / "m", test::tiny_config(small().vocab_size()));
+  const std::string config = folder.file("m/config.json"), other = folder.file("other.json");
+  write_file(other, small().json() + "\n");
+  Json json = read_json_file(config);
+  json["gristmill_tokenizer"] = small().hash();
+  write_file(config, json.dump());
+  CHECK_NOTHROW(open_session(*device, folder.file("m")));
+  CHECK_NOTHROW(open_session(*device, folder.file("m"), WithTokenizer::no));
+  CHECK_THROWS_WITH(open_session(*device, folder.file("m"), WithTokenizer::yes, other),
+                    gristmill::test::contains("other.json: not the tokenizer that"));
+  write_file(folder.file("m/tokenizer.json"), small().json() + "\n");
+  CHECK_THROWS_WITH(open_session(*device, folder.file("m")),
+                    gristmill::test::contains("not the tokenizer that"));
+  json.erase("gristmill_tokenizer");  // as in models from elsewhere
+  write_file(config, json.dump());
+  CHECK_NOTHROW(open_session(*device, folder.file("m")));
 }
 
 TEST_CASE("prompts are read in every form and keep their other keys", "[decode]") {

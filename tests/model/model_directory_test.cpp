@@ -6,10 +6,12 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/hash.hpp"
 #include "base/json.hpp"
 #include "model/model_fixtures.hpp"
 #include "model/safetensors.hpp"
@@ -87,6 +89,177 @@ TEST_CASE("a configuration survives config.json", "[model]") {
     other.head = head;
     CHECK(model::Config::from_json(Json::parse(other.to_json().dump()), "test") == other);
   }
+}
+
+TEST_CASE("configurations of Qwen and Mistral are read with their defaults", "[model]") {
+  Json json = llama_json();
+  json.erase("attention_bias");
+  json["architectures"] = Json::parse(R"(["Qwen2ForCausalLM"])");
+  json["model_type"] = "qwen2";
+  json["sliding_window"] = 8;
+  json["use_sliding_window"] = false;
+  const auto qwen2 = model::Config::from_json(json, "x");
+  CHECK(qwen2.qkv_bias);
+  CHECK(!qwen2.qk_norm);
+  json["architectures"] = Json::parse(R"(["Qwen3ForCausalLM"])");
+  json["model_type"] = "qwen3";
+  json["layer_types"] = Json::parse(R"(["full_attention","full_attention"])");
+  CHECK(model::Config::from_json(json, "x").qk_norm);
+  json.erase("head_dim");
+  CHECK(model::Config::from_json(json, "x").head_dim == 128);
+  json = llama_json();
+  json["architectures"] = Json::parse(R"(["MistralForCausalLM"])");
+  json["model_type"] = "mistral";
+  json["head_dim"] = nullptr;
+  const auto mistral = model::Config::from_json(json, "x");  // its window of 4096 is wider than the context
+  CHECK(mistral.head_dim == 6);
+  CHECK(mistral == test::small_llama(false));
+  json["sliding_window"] = nullptr;
+  json["max_position_embeddings"] = 8192;
+  CHECK(model::Config::from_json(json, "x").context == 8192);
+  json.erase("sliding_window");
+  CHECK_THROWS_WITH(model::Config::from_json(json, "x"),
+                    "x: sliding_window = 4096 is not supported, only null or at least the context of 8192");
+}
+
+TEST_CASE("a field that changes the mathematics is refused with its value and what is supported", "[model]") {
+  const auto refused = [](const char* architecture, const char* key, const char* value,
+                          const char* supported) {
+    Json json = architecture == std::string("GPT2LMHeadModel") ? test::small_gpt2().to_json() : llama_json();
+    json["architectures"] = Json::Array{Json(architecture)};
+    json.erase("model_type");
+    json[key] = Json::parse(value);
+    INFO(key);
+    CHECK_THROWS_WITH(model::Config::from_json(json, "c"), test::contains(key));
+    CHECK_THROWS_WITH(model::Config::from_json(json, "c"), test::contains(supported));
+  };
+  const char* llama = "LlamaForCausalLM";
+  refused(llama, "attention_bias", "true", "= true is not supported, only false");
+  refused("Qwen3ForCausalLM", "attention_bias", "true", "only false");
+  refused(llama, "mlp_bias", "true", "only false");
+  refused(llama, "hidden_act", "\"gelu\"", R"(= "gelu" is not supported, only "silu" or "swish")");
+  refused(llama, "partial_rotary_factor", "0.5", "= 0.5 is not supported, only 1");
+  refused(llama, "rope_scaling", R"({"type":"linear","factor":2.0})", R"(.type = "linear" is not supported)");
+  refused(llama, "rope_parameters", R"({"rope_type":"default","partial_rotary_factor":0.25})",
+          "only null or");
+  refused(llama, "rope_parameters", R"({"full_attention":{"rope_type":"default"}})", "only null or");
+  refused(llama, "rope_scaling", "2.0", "only null or");
+  refused(llama, "sliding_window", "31", "at least the context of 32");
+  refused("MistralForCausalLM", "sliding_window", "31", "at least the context of 32");
+  refused(llama, "layer_types", R"(["linear_attention","full_attention"])", "linear_attention");
+  refused(llama, "attn_logit_softcapping", "50.0", "only null");
+  refused(llama, "final_logit_softcapping", "30.0", "only null");
+  refused(llama, "logit_scale", "0.0625", "only 1");
+  refused(llama, "embedding_multiplier", "12.0", "only 1");
+  refused(llama, "num_local_experts", "8", "only 0");
+  const char* gpt2 = "GPT2LMHeadModel";
+  refused(gpt2, "activation_function", "\"gelu\"", "gelu_new");
+  refused(gpt2, "scale_attn_weights", "false", "only true");
+  refused(gpt2, "scale_attn_by_inverse_layer_idx", "true", "only false");
+  refused(gpt2, "add_cross_attention", "true", "only false");
+  Json json = llama_json();
+  json["model_type"] = "mistral";
+  CHECK_THROWS_WITH(
+      model::Config::from_json(json, "c"),
+      test::contains("model_type = \"mistral\" does not go with architecture LlamaForCausalLM"));
+  json = llama_json();
+  json["architectures"] = Json::parse(R"(["Qwen2ForCausalLM"])");
+  json["model_type"] = "qwen2";
+  json["use_sliding_window"] = true;
+  json["sliding_window"] = 16;
+  json["max_window_layers"] = 1;
+  CHECK_THROWS_WITH(model::Config::from_json(json, "c"), test::contains("sliding_window = 16"));
+  json["max_window_layers"] = 2;  // of two layers: none has a window
+  CHECK_NOTHROW(model::Config::from_json(json, "c"));
+  json["layer_types"] = Json::parse(R"(["full_attention","sliding_attention"])");
+  CHECK_THROWS_WITH(
+      model::Config::from_json(json, "c"),
+      test::contains(R"(layer_types = ["full_attention","sliding_attention"] is not supported)"));
+  json["sliding_window"] = 32;
+  CHECK_NOTHROW(model::Config::from_json(json, "c"));
+}
+
+TEST_CASE("absurd sizes are refused before anything is allocated", "[model]") {
+  const auto refused = [](const char* key, int64_t value, const char* message) {
+    Json json = llama_json();
+    json[key] = value;
+    INFO(key << " " << value);
+    CHECK_THROWS_WITH(model::Config::from_json(json, "c"), test::contains(message));
+  };
+  refused("hidden_size", (int64_t{1} << 20) + 2, "more than 2^20");
+  refused("intermediate_size", (int64_t{1} << 20) + 1, "more than 2^20");
+  refused("num_hidden_layers", 4097, "more than 4096");
+  refused("num_hidden_layers", 0, "out of range");
+  refused("head_dim", int64_t{1} << 19, "more than 2^20");
+  refused("num_attention_heads", INT64_MAX, "out of range");
+  refused("max_position_embeddings", INT64_MAX, "out of range");
+  Json gpt2 = test::small_gpt2().to_json();
+  gpt2.erase("n_inner");
+  gpt2["n_embd"] = INT64_MAX / 2;
+  CHECK_THROWS_WITH(model::Config::from_json(gpt2, "c"), test::contains("out of range"));
+  Json large = llama_json();
+  for (const char* key : {"hidden_size", "intermediate_size"}) large[key] = int64_t{1} << 20;
+  large["num_hidden_layers"] = 4096;
+  CHECK_THROWS_WITH(model::Config::from_json(large, "c"), test::contains("more than 2^42 parameters"));
+}
+
+TEST_CASE("what was saved loads as the same model and saves as the same bytes", "[model]") {
+  const std::pair<model::Config, const char*> cases[] = {{test::small_llama(true), "LlamaForCausalLM"},
+                                                         {test::small_biased(), "Qwen2ForCausalLM"},
+                                                         {test::small_normed(), "Qwen3ForCausalLM"},
+                                                         {test::small_gpt2(), "GPT2LMHeadModel"}};
+  const auto device = runtime::open_reference_device(runtime::DType::f32);
+  for (auto [config, architecture] : cases) {
+    config.zero_init = true;
+    model::Transformer model(*device, config);
+    test::randomize(model, 3);
+    for (const auto type : {model::StoredType::f32, model::StoredType::f16, model::StoredType::bf16}) {
+      for (const uint64_t limit : {0, 6000}) {
+        const test::ScratchFolder first, second;
+        const model::SaveOptions options{type, limit};
+        model::save_model(model, first.path().string(), "", options);
+        const auto again = model::load_model(*device, first.path().string());
+        CHECK(again->config() == config);
+        model::save_model(*again, second.path().string(), "", options);
+        int64_t files = 0;
+        for (const auto& entry : fs::directory_iterator(first.path())) {
+          INFO(architecture << " " << entry.path());
+          CHECK(read_file(entry.path().string()) ==
+                read_file((second.path() / entry.path().filename()).string()));
+          ++files;
+        }
+        CHECK((limit == 0 ? files == 3 : files > 4));
+        CHECK(read_json_file(first.file("config.json")).at("architectures").as_array().front() ==
+              Json(architecture));
+      }
+    }
+  }
+}
+
+TEST_CASE("a save in another form replaces the one that was there", "[model]") {
+  const auto device = runtime::open_reference_device(runtime::DType::f32);
+  model::Transformer model(*device, test::small_llama(true));
+  const test::ScratchFolder folder;
+  for (const uint64_t limit : {uint64_t{0}, uint64_t{6000}, uint64_t{0}}) {
+    test::randomize(model, limit + 1);
+    model::save_model(model, folder.path().string(), "", {model::StoredType::f32, limit});
+    CHECK(runtime::read_float(*device,
+                              model::load_model(*device, folder.path().string())->parameters().all()) ==
+          runtime::read_float(*device, model.parameters().all()));
+  }
+}
+
+TEST_CASE("config.json names the tokenizer that was saved beside the weights", "[model]") {
+  const auto device = runtime::open_reference_device(runtime::DType::f32);
+  const model::Transformer model(*device, test::small_llama(true));
+  const test::ScratchFolder folder;
+  model::save_model(model, folder.path().string());
+  CHECK(model::tokenizer_hash(folder.path().string()).empty());
+  const std::string file = folder.file("mine.json");
+  write_file(file, "{}");
+  model::save_model(model, folder.path().string(), file);
+  CHECK(model::tokenizer_hash(folder.path().string()) == xxh128_hex("{}"));
+  CHECK(read_file(folder.file("tokenizer.json")) == "{}");
 }
 
 TEST_CASE("an unsupported feature is refused by its name", "[model]") {
@@ -186,6 +359,24 @@ TEST_CASE("weights in several files are found by the index", "[model]") {
   index["weight_map"]["ghost"] = "b.safetensors";
   write_file(path, index.dump());
   CHECK_THROWS_WITH(files.hidden(), test::contains("\"ghost\" is in no file"));
+  index["weight_map"].erase("ghost");
+  index["weight_map"]["model.norm.weight"] = "a.safetensors";
+  write_file(path, index.dump());
+  CHECK_THROWS_WITH(files.hidden(),
+                    test::contains("\"model.norm.weight\" is not in a.safetensors but in another file"));
+  index["weight_map"].erase("model.norm.weight");
+  write_file(path, index.dump());
+  CHECK_THROWS_WITH(files.hidden(), test::contains("does not name"));
+  for (const char* name : {"", "..", "/etc/passwd", "a\\b", "sub/a.safetensors"}) {
+    index["weight_map"]["model.norm.weight"] = name;
+    write_file(path, index.dump());
+    CHECK_THROWS_WITH(files.hidden(), test::contains("is no name of a file in the folder"));
+  }
+  write_file(path, R"({"weight_map": 3})");
+  CHECK_THROWS_WITH(files.hidden(), test::contains("no object weight_map"));
+  for (int i = 0; i < 600; ++i) index["weight_map"][str("t", i)] = str("f", i);
+  write_file(path, index.dump());
+  CHECK_THROWS_WITH(files.hidden(), test::contains("more than 512 files"));
 }
 
 TEST_CASE("a language model becomes a reward model with the same body and a fresh score, and is saved as one",

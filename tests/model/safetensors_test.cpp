@@ -1,5 +1,6 @@
 #include "model/safetensors.hpp"
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -139,4 +140,31 @@ TEST_CASE("a file with any byte of its header changed is read or refused, never 
     }
   }
   CHECK(refused > 1000);
+}
+
+TEST_CASE("halves and bf16 are rounded to nearest, ties to even", "[model]") {
+  const test::ScratchFolder folder;
+  const auto through = [&](float value, model::StoredType type) {
+    model::SafetensorsWriter writer;
+    writer.add("x", {1}, std::vector<float>{value}, type);
+    writer.write(folder.file("x.safetensors"));
+    return model::SafetensorsReader(folder.file("x.safetensors")).read_float("x").front();
+  };
+  const auto half = model::StoredType::f16, brain = model::StoredType::bf16;
+  for (const float exact : {0.0F, 1.0F, -2.5F, 65504.0F, 0x1p-24F, -0x1p-14F, 0x1.ff8p-15F}) {
+    CHECK(through(exact, half) == exact);
+  }
+  CHECK(through(1 + 0x1p-11F, half) == 1);                 // a tie, to even below
+  CHECK(through(1 + 0x1.8p-10F, half) == 1 + 0x1p-9F);     // and above
+  CHECK(through(1 + 0x1.002p-11F, half) == 1 + 0x1p-10F);  // just beyond the middle
+  CHECK(through(0x1.8p-24F, half) == 0x1p-23F);            // among subnormal numbers
+  CHECK(through(0x1p-25F, half) == 0);                     // half the smallest
+  CHECK(through(0x1.ffep-15F, half) == 0x1p-14F);          // up into the normal ones
+  CHECK(through(65519.0F, half) == 65504);
+  CHECK_THROWS_WITH(through(65520.0F, half), test::contains("tensor x holds 65520, which f16 cannot"));
+  CHECK(through(1 + 0x1p-8F, brain) == 1);
+  CHECK(through(1 + 0x1.8p-7F, brain) == 1 + 0x1p-6F);
+  CHECK(through(3e38F, brain) == Approx(3e38F).epsilon(0.01));
+  CHECK(std::isnan(through(std::numeric_limits<float>::quiet_NaN(), brain)));
+  CHECK(std::isnan(through(std::numeric_limits<float>::quiet_NaN(), half)));
 }
