@@ -16,6 +16,8 @@ const Names<Schedule> kSchedules = {{"constant", Schedule::constant},
                                     {"linear", Schedule::linear},
                                     {"wsd", Schedule::wsd}};
 const Names<OptimizerKind> kOptimizers = {{"adamw", OptimizerKind::adamw}, {"muon", OptimizerKind::muon}};
+const Names<model::Recompute> kRecompute = {
+    {"none", model::Recompute::none}, {"norms", model::Recompute::norms}, {"block", model::Recompute::block}};
 const Names<runtime::DType> kTypes = {{"fp32", runtime::DType::f32}, {"bf16", runtime::DType::bf16}};
 
 template <class Enum>
@@ -38,6 +40,8 @@ void add_run_flags(cli::Tool& tool, TrainOptions& options) {
   tool.option("--validate-every", options.validate_every, "steps between validations; 0 = only at the end");
   tool.choice("--dtype", options.compute, kTypes,
               "arithmetic of products and activations; weights and their updates are always fp32");
+  tool.choice("--recompute", options.recompute, kRecompute,
+              "what the backward pass computes anew: saves memory, costs time, changes no bit");
 }
 
 }  // namespace
@@ -66,6 +70,7 @@ void add_train_flags(cli::Tool& tool, TrainOptions& options) {
 Json to_json(const TrainOptions& options) {
   Json json = Json::object();
   json["dtype"] = name_of(kTypes, options.compute);
+  json["recompute"] = name_of(kRecompute, options.recompute);
   json["optimizer"] = name_of(kOptimizers, options.optimizer);
   json["lr"] = options.learning_rate;
   json["schedule"] = name_of(kSchedules, options.schedule.kind);

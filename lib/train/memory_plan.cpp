@@ -27,26 +27,25 @@ uint64_t packed_elements(const std::vector<ParameterInfo>& table) {
   return static_cast<uint64_t>(count);
 }
 
-/// The shapes of model/block.hpp: what every layer keeps, and what all layers share.
-uint64_t activation_bytes(const model::Config& config, const MemoryPlanOptions& options) {
-  const auto real = static_cast<int64_t>(runtime::size_of(options.real)),
-             compute = static_cast<int64_t>(runtime::size_of(options.compute));
-  const bool gated = config.family == model::Family::llama;
-  const int64_t query = config.heads * config.head_dim, qkv = query + 2 * config.kv_heads * config.head_dim,
-                wide = gated ? 2 * config.hidden_dim : config.hidden_dim, statistics = gated ? 2 : 4;
-  const int64_t kept = (2 * config.dim + statistics + config.heads) * real + (qkv + query + wide) * compute;
-  const int64_t shared = (2 * config.dim + 2 * config.hidden_dim + wide + query + qkv) * compute;
-  const int64_t ends = 3 * config.dim * real;  // before and behind the final norm, and its gradient
-  const int64_t layers = config.layers + (options.validates ? 2 : 0);
-  return static_cast<uint64_t>(options.micro_batch_tokens * (layers * kept + shared + ends));
+/// The model's own, the gradient of its output, and what a forward pass that keeps nothing has beside them:
+/// two layers' activations that take turns.
+uint64_t activations(const model::Config& config, const MemoryPlanOptions& options) {
+  const auto bytes = [&](int64_t layers, model::Recompute recompute) {
+    model::Config cut = config;
+    cut.layers = layers;
+    return model::activation_bytes(cut, options.micro_batch_tokens, options.real, options.compute, recompute);
+  };
+  int64_t sum = bytes(config.layers, options.recompute);
+  sum += options.micro_batch_tokens * config.dim * static_cast<int64_t>(runtime::size_of(options.real));
+  if (options.validates) sum += 2 * (bytes(2, model::Recompute::none) - bytes(1, model::Recompute::none));
+  return static_cast<uint64_t>(sum);
 }
 
 /// Logits of a chunk of rows, and the head's gradient before it is added to the others.
 uint64_t head_bytes(const model::Config& config, const MemoryPlanOptions& options) {
   constexpr int64_t kLogits = int64_t{1} << 21, kFewestRows = 48;
   const int64_t logits = std::max(kLogits, kFewestRows * config.vocab_size);
-  const int64_t gradients = (config.tied ? 2 : 1) * config.vocab_size * config.dim;
-  return static_cast<uint64_t>(logits + gradients) * runtime::size_of(options.real);
+  return static_cast<uint64_t>(logits + config.vocab_size * config.dim) * runtime::size_of(options.real);
 }
 
 }  // namespace
@@ -66,7 +65,7 @@ MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& opt
                 {"packed weights", packed_elements(table) * runtime::size_of(options.compute)},
                 {"gradients", parameters},
                 {"optimizer state", moments},
-                {"activations of one micro-batch", activation_bytes(config, options)},
+                {"activations of one micro-batch", activations(config, options)},
                 {"head", head_bytes(config, options)},
                 {"a checkpoint while it is written", moments}};
   return plan;
@@ -79,7 +78,8 @@ void report_memory(const MemoryPlan& plan, std::optional<uint64_t> available) {
   if (!available || plan.total() <= *available) return;
   fail(Kind::device, "the run needs ", format_bytes(plan.total()), " of memory and ",
        format_bytes(*available),
-       " are available; lower --micro-batch-tokens, make the model smaller, or use --dtype bf16");
+       " are available; lower --micro-batch-tokens, use --recompute block or --dtype bf16, or make the model "
+       "smaller");
 }
 
 }  // namespace gristmill::train

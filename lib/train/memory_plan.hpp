@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/config.hpp"
+#include "model/recompute.hpp"
 #include "runtime/tensor.hpp"
 #include "train/optimizer.hpp"
 
@@ -19,6 +20,7 @@ struct MemoryPlanOptions {
   int64_t micro_batch_tokens = 1;
   bool validates = false;  ///< a forward pass that keeps nothing has two layers' memory of its own
   runtime::DType real = runtime::DType::f32, compute = runtime::DType::f32;
+  model::Recompute recompute = model::Recompute::norms;
   OptimizerKind optimizer = OptimizerKind::adamw;
 };
 

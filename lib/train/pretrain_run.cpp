@@ -146,6 +146,7 @@ void check_memory(const model::Config& config, const Data& data, const PretrainR
   if (!plan.validates)
     plan.micro_batch_tokens = std::min(plan.micro_batch_tokens, whole_windows(pretrain.batch_tokens));
   plan.compute = options.train.compute;
+  plan.recompute = options.train.recompute;
   plan.optimizer = options.train.optimizer;
   const auto available =
       options.memory_limit > 0 ? std::optional<uint64_t>(options.memory_limit) : available_memory();

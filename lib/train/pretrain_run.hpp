@@ -36,8 +36,8 @@ struct PretrainRunOptions {
   std::string model_config;              ///< config.json in place of `shape`
   std::string init;                      ///< model directory to start from, in place of `shape`
   ShapeOptions shape;
-  bool shape_given = false;  ///< any of `shape` but the context was asked for: Error{usage} beside
-                             ///< model_config or init
+  bool shape_given = false;    ///< any of `shape` but the context was asked for: Error{usage} beside
+                               ///< model_config or init
   bool context_given = false;  ///< with init: its context becomes that of `shape`
   double rope_theta = 0;       ///< base of the rotary embedding; 0 = as the model has it
   std::string batch_ramp;      ///< "A:B", see PretrainOptions; empty = off

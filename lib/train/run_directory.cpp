@@ -36,7 +36,8 @@ void append_members(std::string& out, const Json& object) {
 
 /// What a run's weights do not depend on may change when it is resumed.
 bool is_free(std::string_view key) {
-  return key == "checkpoint-every" || key == "validate-every" || key == "keep-checkpoints";
+  return key == "checkpoint-every" || key == "validate-every" || key == "keep-checkpoints" ||
+         key == "recompute";
 }
 
 /// Members of objects as members of the whole.

@@ -79,6 +79,7 @@ class Loop {
     state_.device = trainees_.front().model->device().name();
     state_.record = Json::parse(record.dump());  // as a checkpoint gives it back, so that the two compare
     for (const auto& trainee : trainees_) {
+      trainee.model->set_recompute(options.recompute);
       optimizers_.emplace_back(trainee.model->device(), trainee.model->parameters().table(),
                                optimizer_options(options));
     }
@@ -178,7 +179,7 @@ class Loop {
     const double loss = losses_.score(line.loss), norm = norms_.score(line.gradient_norm);
     if (std::max(loss, norm) <= options_.skip_outliers) return false;
     line.values["skipped"] = 1;
-    log::warn("step ", line.step, " is left out: its loss (", format_fixed(line.loss, 4), ") lies ",
+    log::info("step ", line.step, " is left out: its loss (", format_fixed(line.loss, 4), ") lies ",
               format_fixed(loss, 1), " and its gradient norm (", format_fixed(line.gradient_norm, 4), ") ",
               format_fixed(norm, 1), " standard deviations above the last ", OutlierWindow::kSize);
     return true;

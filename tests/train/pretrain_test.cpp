@@ -114,6 +114,84 @@ TEST_CASE("a step's gradient does not depend on its micro-batches beyond roundin
   }
 }
 
+TEST_CASE("one window eight times is eight windows once", "[train]") {
+  const auto [loss, whole] = one_step(8 * 16, 8 * 16);
+  const auto [split_loss, split] = one_step(8 * 16, 16);
+  CHECK(split_loss == Approx(loss).epsilon(1e-6));
+  double difference = 0, length = 0;
+  for (size_t i = 0; i < whole.size(); ++i) {
+    difference += std::pow(static_cast<double>(whole[i]) - static_cast<double>(split[i]), 2);
+    length += std::pow(static_cast<double>(whole[i]), 2);
+  }
+  CHECK(std::sqrt(difference / length) < 1e-6);
+}
+
+TEST_CASE("the z-loss's gradient is that of its value, by differences in double precision", "[train]") {
+  const auto device = runtime::open_reference_device(runtime::DType::f64);
+  model::Transformer model(*device, test::tiny_config());
+  model::initialize(model.parameters(), 1);
+  auto options = test::tiny_pretrain();
+  options.z_loss = 0.3;
+  train::PretrainObjective objective(model, test::counting_tokens(60, 1), std::nullopt, options);
+  const auto value = [&] {
+    train::StepMetrics metrics;
+    model.zero_gradients();
+    objective.accumulate(0, metrics);
+    // All logits start near 0, so lse is near log 29.
+    CHECK(metrics.values.at("z_loss") == Approx(0.3 * std::pow(std::log(29), 2)).epsilon(0.05));
+    return metrics.loss + metrics.values.at("z_loss");
+  };
+  const auto embedding = model.parameters().view("model.embed_tokens.weight");
+  auto weights = runtime::read_real(*device, embedding);
+  value();
+  const auto gradient = runtime::read_real(*device, model.gradients().view("model.embed_tokens.weight"));
+  for (const size_t element : {size_t{3}, size_t{50}, size_t{400}}) {
+    const double step = 1e-5, held = weights[element];
+    const auto at = [&](double moved) {
+      weights[element] = moved;
+      runtime::write_real(*device, embedding, std::span<const double>(weights));
+      return value();
+    };
+    const double difference = (at(held + step) - at(held - step)) / (2 * step);
+    at(held);
+    CHECK(gradient[element] == Approx(difference).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("a run of annealing data alone is a run on these data", "[train]") {
+  const auto device = runtime::open_device("cpu", 1);
+  const auto gradients = [&](std::optional<shard::TokenSet> anneal, uint64_t main_seed) {
+    model::Transformer model(*device, test::tiny_config());
+    model::initialize(model.parameters(), 1);
+    auto options = test::tiny_pretrain();
+    options.anneal_share = options.anneal_weight = 1;
+    train::PretrainObjective objective(model, test::counting_tokens(60, main_seed), std::nullopt, options,
+                                       std::move(anneal));
+    train::StepMetrics metrics;
+    model.zero_gradients();
+    objective.accumulate(2, metrics);
+    return std::make_pair(runtime::read_float(*device, model.gradients().all()), objective.save_state());
+  };
+  const auto annealed = gradients(test::counting_tokens(60, 7), 1), plain = gradients(std::nullopt, 7),
+             other = gradients(std::nullopt, 1);
+  CHECK(annealed.first == plain.first);
+  CHECK(annealed.first != other.first);
+  CHECK(annealed.second.find("anneal_data") != nullptr);
+  CHECK(annealed.second.at("data") == other.second.at("data"));
+  CHECK_THROWS_WITH(gradients(test::counting_tokens(9, 1, 30), 1), test::contains("vocabulary of 30"));
+}
+
+TEST_CASE("a step says how many FLOPs the model needs for its tokens", "[train]") {
+  const auto device = runtime::open_device("cpu", 1);
+  model::Transformer model(*device, test::tiny_config());
+  train::PretrainObjective objective(model, test::counting_tokens(60, 1), std::nullopt,
+                                     test::tiny_pretrain());
+  train::StepMetrics metrics;
+  objective.accumulate(0, metrics);
+  // Embedding 29·16; a layer 16·(16 + 8 + 8) + 16·16 + 3·16·32 + 2·16 = 2,336; final norm 16: 5,152.
+  CHECK(metrics.flops == 64 * (6.0 * 5152 + 12.0 * 2 * 16 * 16));
+}
+
 TEST_CASE("the held-out loss is the mean over every token", "[train]") {
   const auto device = runtime::open_device("cpu", 1);
   model::Transformer model(*device, test::tiny_config());  // all weights zero: uniform
@@ -196,4 +274,12 @@ TEST_CASE("the shape options make a Llama for the shards' vocabulary", "[train]"
   options.init = "somewhere";
   options.shape_given = true;
   CHECK_THROWS_WITH(train::pretrain(options), test::contains("shape is given twice"));
+  options.shape_given = false;
+  options.anneal_given = true;
+  CHECK_THROWS_WITH(train::pretrain(options), test::contains("without --anneal-data"));
+  for (const char* wrong : {"0.5", "a:0.1", "0.5:", ":0.5", "0.1:0.2:0.3"}) {
+    train::PretrainRunOptions ramp;
+    ramp.batch_ramp = wrong;
+    CHECK_THROWS_WITH(train::pretrain(ramp), test::contains("--batch-ramp"));
+  }
 }

@@ -1,20 +1,7 @@
 # A run that goes on from a checkpoint ends with the bytes of one that was never stopped, and refuses other data,
 # another model and another reference.
-small=$GRISTMILL_TESTDATA/tokenizer/small.json
-gold=$GRISTMILL_SOURCE/scripts/gold-task
-tokenize -q --tokenizer "$small" "$GRISTMILL_TESTDATA/tokenizer/prose.jsonl" -o t.tok.zst
-pretrain -q --run-dir base --tokenizer "$small" --layers 1 --dim 16 --heads 2 --context 160 --batch-tokens 256 --tokens 512 t.tok.zst
+source "$GRISTMILL_SOURCE/tests/cli/align/chain" 160 12 10
 pretrain -q --run-dir narrow --tokenizer "$small" --layers 1 --dim 16 --heads 2 --context 64 --batch-tokens 256 --tokens 512 t.tok.zst
-"$gold" conversations 12 >chats.jsonl
-"$gold" prompts 10 >prompts.jsonl
-python3 - <<'PYTHON'
-import json
-with open("pairs.jsonl", "w") as out:
-    for i, line in enumerate(open("chats.jsonl")):
-        question, answer = json.loads(line)["messages"]
-        bad = {"role": "assistant", "content": "No."}
-        out.write(json.dumps({"id": str(i), "prompt": [question], "chosen": [answer], "rejected": [bad]}) + "\n")
-PYTHON
 for file in chats pairs prompts; do tac $file.jsonl >other-$file.jsonl; done
 go_on() {  # NAME COMMAND...: runs it whole, takes the last checkpoint away, resumes, compares
   local run=$1 last
