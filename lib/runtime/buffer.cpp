@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "runtime/bfloat16.hpp"
 #include "runtime/device.hpp"
 
 namespace gristmill::runtime {
@@ -39,8 +40,13 @@ void write_values(Device& device, const View& to, std::span<const T> values) {
     device.write(to.data, converted<float>(values).data(), values.size() * sizeof(float));
   } else if (to.dtype == DType::f64) {
     device.write(to.data, converted<double>(values).data(), values.size() * sizeof(double));
+  } else if (to.dtype == DType::bf16) {
+    std::vector<Bfloat16> halves(values.size());
+    std::transform(values.begin(), values.end(), halves.begin(),
+                   [](T value) { return narrowed(static_cast<float>(value)); });
+    device.write(to.data, halves.data(), halves.size() * sizeof(Bfloat16));
   } else {
-    fail(Kind::internal, "write_real needs a view of f32 or f64");
+    fail(Kind::internal, "write_real needs a view of f32, f64 or bf16");
   }
 }
 
@@ -53,7 +59,15 @@ std::vector<T> read_values(Device& device, const ConstView& from) {
     device.read(values.data(), from.data, size * sizeof(float));
     return converted<T>(std::span<const float>(values));
   }
-  if (from.dtype != DType::f64) fail(Kind::internal, "read_real needs a view of f32 or f64");
+  if (from.dtype == DType::bf16) {
+    std::vector<Bfloat16> halves(size);
+    device.read(halves.data(), from.data, size * sizeof(Bfloat16));
+    std::vector<T> values(size);
+    std::transform(halves.begin(), halves.end(), values.begin(),
+                   [](Bfloat16 bits) { return static_cast<T>(widened(bits)); });
+    return values;
+  }
+  if (from.dtype != DType::f64) fail(Kind::internal, "read_real needs a view of f32, f64 or bf16");
   std::vector<double> values(size);
   device.read(values.data(), from.data, size * sizeof(double));
   return converted<T>(std::span<const double>(values));

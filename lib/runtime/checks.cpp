@@ -32,6 +32,12 @@ void expect(const char* method, const char* argument, const ConstView& view, DTy
   }
 }
 
+/// A view that may have the compute type.
+void expect_computed(const char* method, const char* argument, const ConstView& view, const Types& types,
+                     int64_t rows, int64_t cols) {
+  expect(method, argument, view, view.dtype == types.compute ? types.compute : types.real, rows, cols);
+}
+
 void expect_if(const char* method, const char* argument, const ConstView& view, DType dtype, int64_t rows,
                int64_t cols) {
   if (view) expect(method, argument, view, dtype, rows, cols);
@@ -51,101 +57,107 @@ void same_shape(const char* method, ConstView out, ConstView in, DType real) {
   expect(method, "out", out, real, in.rows, in.cols);
 }
 
-void gather_rows(ConstView out, ConstView in, ConstView rows, DType real) {
+void same_shape_computed(const char* method, ConstView out, ConstView in, Types types) {
+  expect_computed(method, "in", in, types, in.rows, in.cols);
+  expect_computed(method, "out", out, types, in.rows, in.cols);
+}
+
+void gather_rows(ConstView out, ConstView in, ConstView rows, Types types) {
   expect("gather_rows", "rows", rows, DType::i32, rows.rows, 1);
-  expect("gather_rows", "in", in, real, in.rows, in.cols);
-  expect("gather_rows", "out", out, real, rows.rows, in.cols);
+  expect_computed("gather_rows", "in", in, types, in.rows, in.cols);
+  expect("gather_rows", "out", out, in.dtype, rows.rows, in.cols);
 }
 
-void scatter_rows(ConstView out, ConstView in, ConstView rows, DType real) {
+void scatter_rows(ConstView out, ConstView in, ConstView rows, Types types) {
   expect("scatter_rows", "rows", rows, DType::i32, rows.rows, 1);
-  expect("scatter_rows", "in", in, real, rows.rows, in.cols);
-  expect("scatter_rows", "out", out, real, out.rows, in.cols);
+  expect_computed("scatter_rows", "in", in, types, rows.rows, in.cols);
+  expect("scatter_rows", "out", out, in.dtype, out.rows, in.cols);
 }
 
-void sum_rows(ConstView out, ConstView in, DType real) {
-  expect("sum_rows", "in", in, real, in.rows, in.cols);
-  expect("sum_rows", "out", out, real, 1, in.cols);
+void sum_rows(ConstView out, ConstView in, Types types) {
+  expect_computed("sum_rows", "in", in, types, in.rows, in.cols);
+  expect("sum_rows", "out", out, types.real, 1, in.cols);
 }
 
-void sum_of_squares(ConstView out, ConstView in, DType real) {
-  expect("sum_of_squares", "in", in, real, in.rows, in.cols);
+void sum_of_squares(ConstView out, ConstView in, Types types) {
+  expect("sum_of_squares", "in", in, types.real, in.rows, in.cols);
   expect("sum_of_squares", "out", out, DType::f64, 1, 1);
 }
 
-void matmul(const Matmul& args, DType real) {
+void matmul(const Matmul& args, Types types) {
   const int64_t m = args.transpose_a ? args.a.cols : args.a.rows;
   const int64_t k = args.transpose_a ? args.a.rows : args.a.cols;
   const int64_t n = args.transpose_b ? args.b.rows : args.b.cols;
-  expect("matmul", "a", args.a, real, args.a.rows, args.a.cols);
-  expect("matmul", "b", args.b, real, args.transpose_b ? n : k, args.transpose_b ? k : n);
-  expect("matmul", "out", args.out, real, m, n);
-  expect_if("matmul", "bias", args.bias, real, 1, n);
-  expect_if("matmul", "residual", args.residual, real, m, n);
+  expect_computed("matmul", "a", args.a, types, args.a.rows, args.a.cols);
+  expect_computed("matmul", "b", args.b, types, args.transpose_b ? n : k, args.transpose_b ? k : n);
+  expect_computed("matmul", "out", args.out, types, m, n);
+  expect_if("matmul", "bias", args.bias, types.real, 1, n);
+  expect_if("matmul", "residual", args.residual, types.real, m, n);
   if (args.accumulate && (args.bias || args.residual)) {
     fail(Kind::internal, "matmul: accumulate takes neither bias nor residual");
   }
 }
 
-void embedding(ConstView rows, ConstView table, ConstView ids, DType real) {
+void embedding(ConstView rows, ConstView table, ConstView ids, Types types) {
   expect("embedding", "ids", ids, DType::i32, ids.rows, 1);
-  expect("embedding", "table", table, real, table.rows, table.cols);
-  expect("embedding", "rows", rows, real, ids.rows, table.cols);
+  expect("embedding", "table", table, types.real, table.rows, table.cols);
+  expect("embedding", "rows", rows, types.real, ids.rows, table.cols);
 }
 
-void rmsnorm(ConstView out, ConstView rstd, ConstView in, ConstView weight, DType real) {
-  expect("rmsnorm", "in", in, real, in.rows, in.cols);
-  expect("rmsnorm", "out", out, real, in.rows, in.cols);
-  expect("rmsnorm", "weight", weight, real, 1, in.cols);
-  expect("rmsnorm", "rstd", rstd, real, in.rows, 1);
+void rmsnorm(ConstView out, ConstView rstd, ConstView in, ConstView weight, Types types) {
+  expect_computed("rmsnorm", "in", in, types, in.rows, in.cols);
+  expect_computed("rmsnorm", "out", out, types, in.rows, in.cols);
+  expect("rmsnorm", "weight", weight, types.real, 1, in.cols);
+  expect("rmsnorm", "rstd", rstd, types.real, in.rows, 1);
 }
 
-void layernorm(ConstView out, ConstView moments, ConstView in, ConstView weight, ConstView bias, DType real) {
-  expect("layernorm", "in", in, real, in.rows, in.cols);
-  expect("layernorm", "out", out, real, in.rows, in.cols);
-  expect("layernorm", "weight", weight, real, 1, in.cols);
-  expect("layernorm", "bias", bias, real, 1, in.cols);
-  expect("layernorm", "moments", moments, real, in.rows, 2);
+void layernorm(ConstView out, ConstView moments, ConstView in, ConstView weight, ConstView bias,
+               Types types) {
+  expect_computed("layernorm", "in", in, types, in.rows, in.cols);
+  expect_computed("layernorm", "out", out, types, in.rows, in.cols);
+  expect("layernorm", "weight", weight, types.real, 1, in.cols);
+  expect("layernorm", "bias", bias, types.real, 1, in.cols);
+  expect("layernorm", "moments", moments, types.real, in.rows, 2);
 }
 
 void rotary(ConstView x, ConstView positions, ConstView inverse_frequency, int64_t heads, int64_t head_dim,
-            DType real) {
+            Types types) {
   if (head_dim < 2 || head_dim % 2 != 0)
     fail(Kind::internal, "rotary: head_dim is ", head_dim, ", expected an even number");
-  expect("rotary", "x", x, real, x.rows, heads * head_dim);
+  expect_computed("rotary", "x", x, types, x.rows, heads * head_dim);
   expect("rotary", "positions", positions, DType::i32, x.rows, 1);
-  expect("rotary", "inverse_frequency", inverse_frequency, real, 1, head_dim / 2);
+  expect("rotary", "inverse_frequency", inverse_frequency, types.real, 1, head_dim / 2);
 }
 
 void attention(ConstView out, ConstView lse, ConstView q, ConstView k, ConstView v, ConstView document_starts,
-               const AttentionShape& shape, DType real) {
+               const AttentionShape& shape, Types types) {
   const char* method = "attention";
   expect_heads(method, shape);
-  expect(method, "q", q, real, q.rows, shape.heads * shape.head_dim);
-  expect(method, "k", k, real, q.rows, shape.kv_heads * shape.head_dim);
-  expect(method, "v", v, real, q.rows, shape.kv_heads * shape.head_dim);
-  expect(method, "out", out, real, q.rows, shape.heads * shape.head_dim);
-  expect(method, "lse", lse, real, q.rows, shape.heads);
+  expect_computed(method, "q", q, types, q.rows, shape.heads * shape.head_dim);
+  expect_computed(method, "k", k, types, q.rows, shape.kv_heads * shape.head_dim);
+  expect_computed(method, "v", v, types, q.rows, shape.kv_heads * shape.head_dim);
+  expect_computed(method, "out", out, types, q.rows, shape.heads * shape.head_dim);
+  expect(method, "lse", lse, types.real, q.rows, shape.heads);
   expect(method, "document_starts", document_starts, DType::i32, document_starts.rows, 1);
   if (document_starts.rows < 1) fail(Kind::internal, "attention: document_starts is empty");
 }
 
 void attention_gradients(ConstView dq, ConstView dk, ConstView dv, ConstView dout, ConstView q, ConstView k,
-                         DType real) {
-  expect("attention_backward", "dq", dq, real, q.rows, q.cols);
-  expect("attention_backward", "dk", dk, real, k.rows, k.cols);
-  expect("attention_backward", "dv", dv, real, k.rows, k.cols);
-  expect("attention_backward", "dout", dout, real, q.rows, q.cols);
+                         Types types) {
+  expect_computed("attention_backward", "dq", dq, types, q.rows, q.cols);
+  expect_computed("attention_backward", "dk", dk, types, k.rows, k.cols);
+  expect_computed("attention_backward", "dv", dv, types, k.rows, k.cols);
+  expect_computed("attention_backward", "dout", dout, types, q.rows, q.cols);
 }
 
 void cached_attention(ConstView out, ConstView q, ConstView cache_k, ConstView cache_v, ConstView sequence,
-                      ConstView length, int64_t capacity, const AttentionShape& shape, DType real) {
+                      ConstView length, int64_t capacity, const AttentionShape& shape, Types types) {
   const char* method = "cached_attention";
   expect_heads(method, shape);
-  expect(method, "q", q, real, q.rows, shape.heads * shape.head_dim);
-  expect(method, "out", out, real, q.rows, shape.heads * shape.head_dim);
-  expect(method, "cache_k", cache_k, real, cache_k.rows, shape.kv_heads * shape.head_dim);
-  expect(method, "cache_v", cache_v, real, cache_k.rows, shape.kv_heads * shape.head_dim);
+  expect_computed(method, "q", q, types, q.rows, shape.heads * shape.head_dim);
+  expect_computed(method, "out", out, types, q.rows, shape.heads * shape.head_dim);
+  expect_computed(method, "cache_k", cache_k, types, cache_k.rows, shape.kv_heads * shape.head_dim);
+  expect_computed(method, "cache_v", cache_v, types, cache_k.rows, shape.kv_heads * shape.head_dim);
   expect(method, "sequence", sequence, DType::i32, q.rows, 1);
   expect(method, "length", length, DType::i32, q.rows, 1);
   if (capacity < 1 || cache_k.rows % capacity != 0) {
@@ -154,41 +166,41 @@ void cached_attention(ConstView out, ConstView q, ConstView cache_k, ConstView c
   }
 }
 
-void swiglu(ConstView out, ConstView gate_up, DType real) {
-  expect("swiglu", "out", out, real, out.rows, out.cols);
-  expect("swiglu", "gate_up", gate_up, real, out.rows, 2 * out.cols);
+void swiglu(ConstView out, ConstView gate_up, Types types) {
+  expect_computed("swiglu", "out", out, types, out.rows, out.cols);
+  expect_computed("swiglu", "gate_up", gate_up, types, out.rows, 2 * out.cols);
 }
 
-void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets, DType real) {
-  expect("head", "hidden", hidden, real, hidden.rows, hidden.cols);
-  expect("head", "weight", weight, real, weight.rows, hidden.cols);
+void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets, Types types) {
+  expect_computed("head", "hidden", hidden, types, hidden.rows, hidden.cols);
+  expect("head", "weight", weight, types.real, weight.rows, hidden.cols);
   expect("head", "targets", targets, DType::i32, hidden.rows, 1);
-  expect_if("head", "log_prob", values.log_prob, real, hidden.rows, 1);
-  expect_if("head", "lse", values.lse, real, hidden.rows, 1);
-  expect_if("head", "entropy", values.entropy, real, hidden.rows, 1);
+  expect_if("head", "log_prob", values.log_prob, types.real, hidden.rows, 1);
+  expect_if("head", "lse", values.lse, types.real, hidden.rows, 1);
+  expect_if("head", "entropy", values.entropy, types.real, hidden.rows, 1);
 }
 
 void head_gradients(ConstView dhidden, ConstView dweight, const HeadGradients& gradients, ConstView hidden,
-                    ConstView weight, DType real) {
-  expect("head_backward", "dhidden", dhidden, real, hidden.rows, hidden.cols);
-  expect("head_backward", "dweight", dweight, real, weight.rows, weight.cols);
-  expect_if("head_backward", "gradient of log_prob", gradients.log_prob, real, hidden.rows, 1);
-  expect_if("head_backward", "gradient of lse", gradients.lse, real, hidden.rows, 1);
-  expect_if("head_backward", "gradient of entropy", gradients.entropy, real, hidden.rows, 1);
+                    ConstView weight, Types types) {
+  expect_computed("head_backward", "dhidden", dhidden, types, hidden.rows, hidden.cols);
+  expect("head_backward", "dweight", dweight, types.real, weight.rows, weight.cols);
+  expect_if("head_backward", "gradient of log_prob", gradients.log_prob, types.real, hidden.rows, 1);
+  expect_if("head_backward", "gradient of lse", gradients.lse, types.real, hidden.rows, 1);
+  expect_if("head_backward", "gradient of entropy", gradients.entropy, types.real, hidden.rows, 1);
 }
 
-void adamw(ConstView parameter, ConstView m, ConstView v, ConstView gradient, DType real) {
-  expect("adamw", "parameter", parameter, real, parameter.rows, parameter.cols);
-  expect("adamw", "m", m, real, parameter.rows, parameter.cols);
-  expect("adamw", "v", v, real, parameter.rows, parameter.cols);
-  expect("adamw", "gradient", gradient, real, parameter.rows, parameter.cols);
+void adamw(ConstView parameter, ConstView m, ConstView v, ConstView gradient, Types types) {
+  expect("adamw", "parameter", parameter, types.real, parameter.rows, parameter.cols);
+  expect("adamw", "m", m, types.real, parameter.rows, parameter.cols);
+  expect("adamw", "v", v, types.real, parameter.rows, parameter.cols);
+  expect("adamw", "gradient", gradient, types.real, parameter.rows, parameter.cols);
 }
 
-void sample(ConstView ids, ConstView log_prob, ConstView logits, ConstView uniforms, DType real) {
-  expect("sample", "logits", logits, real, logits.rows, logits.cols);
+void sample(ConstView ids, ConstView log_prob, ConstView logits, ConstView uniforms, Types types) {
+  expect("sample", "logits", logits, types.real, logits.rows, logits.cols);
   expect("sample", "ids", ids, DType::i32, logits.rows, 1);
-  expect("sample", "log_prob", log_prob, real, logits.rows, 1);
-  expect("sample", "uniforms", uniforms, real, logits.rows, 1);
+  expect("sample", "log_prob", log_prob, types.real, logits.rows, 1);
+  expect("sample", "uniforms", uniforms, types.real, logits.rows, 1);
   if (logits.rows > 0 && logits.cols < 1) fail(Kind::internal, "sample: logits have no columns");
 }
 

@@ -36,6 +36,9 @@ class Device {
   /// none.
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* memory) noexcept = 0;
+  /// What lay in these bytes is gone, and with it all that the backend derived from them (packed weights).
+  /// For devices that wrap another one and own the memory themselves; release() does it for its own.
+  virtual void forget(const void*, size_t) noexcept {}
   virtual void write(void* to, const void* host, size_t bytes) = 0;
   virtual void read(void* host, const void* from, size_t bytes) = 0;
   /// Waits until the stream is empty.
@@ -72,8 +75,8 @@ class Scratch {
   Buffer buffer_;
 };
 
-// Host values in and out. `real` converts between double or float on the host and the device's own type.
-// Views must be dense.
+// Host values in and out. `real` converts between double or float on the host and the device's own types
+// (bf16 by way of float). Views must be dense.
 void write_real(Device& device, View to, std::span<const float> values);
 void write_real(Device& device, View to, std::span<const double> values);
 void write_ints(Device& device, View to, std::span<const int32_t> values);

@@ -30,11 +30,14 @@ class Pages {
     sizes_.emplace(memory, rounded);
     return memory;
   }
-  void unmap(void* memory) noexcept {
+  /// Returns how many bytes there were.
+  size_t unmap(void* memory) noexcept {
     const auto found = sizes_.find(memory);
-    if (found == sizes_.end()) return;
-    ::munmap(found->first, found->second);
+    if (found == sizes_.end()) return 0;
+    const size_t size = found->second;
+    ::munmap(found->first, size);
     sizes_.erase(found);
+    return size;
   }
   void protect(int protection) {
     for (const auto& [memory, size] : sizes_) {
@@ -155,7 +158,8 @@ class GuardDevice final : public Device {
   double peak_flops() override { return inner_->peak_flops(); }
   Backend& backend() override { return backend_; }
   void* allocate(size_t bytes) override { return pages_.map(bytes); }
-  void release(void* memory) noexcept override { pages_.unmap(memory); }
+  void release(void* memory) noexcept override { forget(memory, pages_.unmap(memory)); }
+  void forget(const void* memory, size_t bytes) noexcept override { inner_->forget(memory, bytes); }
   void write(void* to, const void* host, size_t bytes) override {
     const Opened opened(pages_);
     if (bytes > 0) inner_->write(to, host, bytes);

@@ -15,8 +15,8 @@ bool names_cuda(const std::string& name) {
 }  // namespace
 
 std::unique_ptr<Device> open_device(const std::string& name, int threads, DType compute) {
-  if (compute != DType::f32) fail(Kind::usage, "this build computes in fp32 only");
-  if (name == "cpu" || name == "auto") return cpu::open_cpu(threads);
+  if (compute != DType::f32 && compute != DType::bf16) fail(Kind::internal, "devices compute in f32 or bf16");
+  if (name == "cpu" || name == "auto") return cpu::open_cpu(threads, compute);
   if (names_cuda(name)) {
     fail(Kind::device, "device ", name, ": this build has no CUDA backend; use --device cpu");
   }

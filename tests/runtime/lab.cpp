@@ -4,31 +4,48 @@
 #include <cstdlib>
 
 #include "base/error.hpp"
+#include "runtime/bfloat16.hpp"
 
 namespace gristmill::runtime::test {
 
-View Lab::place(int64_t rows, int64_t cols, const std::vector<double>& values) {
+View Lab::place(DType dtype, int64_t rows, int64_t cols, const std::vector<double>& values) {
   Placed placed;
   const int64_t stride = cols + gap_;
-  placed.before.assign(static_cast<size_t>(rows * stride), -77.25);
+  placed.before.assign(static_cast<size_t>(rows * stride), -77.0);
   for (int64_t r = 0; r < rows; ++r) {
     std::copy_n(values.begin() + r * cols, cols, placed.before.begin() + r * stride);
   }
-  placed.buffer = Buffer(device_, device_.real(), rows, stride);
+  placed.buffer = Buffer(device_, dtype, rows, stride);
   write_real(device_, placed.buffer.view(), placed.before);
   placed.view = placed.buffer.view().col_range(0, cols);
   placed_.push_back(std::move(placed));
   return placed_.back().view;
 }
 
-View Lab::real(int64_t rows, int64_t cols, double scale) {
+std::vector<double> Lab::normal(int64_t rows, int64_t cols, double scale) {
   std::vector<double> values(static_cast<size_t>(rows * cols));
-  for (double& value : values) value = static_cast<double>(static_cast<float>(rng_.normal() * scale));
-  return place(rows, cols, values);
+  for (double& value : values) {
+    const float number = static_cast<float>(rng_.normal() * scale);
+    value = static_cast<double>(halves_ ? widened(narrowed(number)) : number);
+  }
+  return values;
+}
+
+View Lab::real(int64_t rows, int64_t cols, double scale) {
+  return place(device_.real(), rows, cols, normal(rows, cols, scale));
+}
+
+View Lab::computed(int64_t rows, int64_t cols, double scale) {
+  const bool other = mixed_ && made_++ % 3 == 1;
+  return place(other ? device_.real() : device_.compute(), rows, cols, normal(rows, cols, scale));
+}
+
+View Lab::as(View other, int64_t rows, int64_t cols) {
+  return place(other.dtype, rows, cols, normal(rows, cols, 1));
 }
 
 View Lab::values(int64_t rows, int64_t cols, const std::vector<double>& values) {
-  return place(rows, cols, values);
+  return place(device_.real(), rows, cols, values);
 }
 
 View Lab::ints(const std::vector<int32_t>& values) {
@@ -82,11 +99,11 @@ bool Lab::gaps_are_whole() {
   return true;
 }
 
-std::unique_ptr<Device> open_cpu_at(const std::string& isa, int threads) {
+std::unique_ptr<Device> open_cpu_at(const std::string& isa, int threads, DType compute) {
   ::setenv("GRISTMILL_ISA", isa.c_str(), 1);
   std::unique_ptr<Device> device;
   try {
-    device = open_device("cpu", threads);
+    device = open_device("cpu", threads, compute);
   } catch (...) {
     ::unsetenv("GRISTMILL_ISA");
     throw;
@@ -97,7 +114,7 @@ std::unique_ptr<Device> open_cpu_at(const std::string& isa, int threads) {
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;
-  for (const char* name : {"scalar", "avx2", "avx512"}) {
+  for (const char* name : {"scalar", "avx2", "avx512", "avx512bf16"}) {
     try {
       open_cpu_at(name, 1);
       names.emplace_back(name);
@@ -106,6 +123,15 @@ std::vector<std::string> available_isas() {
     }
   }
   return names;
+}
+
+std::vector<std::pair<std::string, DType>> available_arithmetics() {
+  std::vector<std::pair<std::string, DType>> all;
+  for (const auto& isa : available_isas()) {
+    all.emplace_back(isa, DType::f32);
+    all.emplace_back(isa, DType::bf16);
+  }
+  return all;
 }
 
 }  // namespace gristmill::runtime::test

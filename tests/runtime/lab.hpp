@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/rng.hpp"
@@ -18,15 +19,24 @@ namespace gristmill::runtime::test {
 /// ones.
 class Lab {
  public:
-  explicit Lab(Device& device) : device_(device) {}
+  explicit Lab(Device& device) : device_(device), halves_(device.compute() == DType::bf16) {}
 
   Device& device() { return device_; }
   Backend& backend() { return device_.backend(); }
   /// All matrices made from here on lie in wider ones, with `gap` columns of other values beside them.
   void set_gap(int64_t gap) { gap_ = gap; }
 
-  /// Standard normal numbers (rounded to f32) times `scale`.
+  /// Numbers made from here on are bf16 values, whatever the type of their view: what a bf16 device is given.
+  void set_halves(bool halves) { halves_ = halves; }
+  /// Of the views of the compute type made from here on, some have the real type.
+  void set_mixed(bool mixed) { mixed_ = mixed; }
+
+  /// Standard normal numbers (rounded to f32) times `scale`, in the device's real type.
   View real(int64_t rows, int64_t cols, double scale = 1);
+  /// The same in the device's compute type.
+  View computed(int64_t rows, int64_t cols, double scale = 1);
+  /// The same in the type of `other`.
+  View as(View other, int64_t rows, int64_t cols);
   View values(int64_t rows, int64_t cols, const std::vector<double>& values);
   View ints(const std::vector<int32_t>& values);
   /// Integers in [0, bound).
@@ -44,8 +54,11 @@ class Lab {
     View view;
     std::vector<double> before;
   };
-  View place(int64_t rows, int64_t cols, const std::vector<double>& values);
+  View place(DType dtype, int64_t rows, int64_t cols, const std::vector<double>& values);
+  std::vector<double> normal(int64_t rows, int64_t cols, double scale);
   Device& device_;
+  bool halves_, mixed_ = false;
+  int made_ = 0;  ///< views of the compute type
   Rng rng_{7, stream_of(RandomStream::test)};
   int64_t gap_ = 0;
   std::deque<Placed> placed_;
@@ -54,8 +67,10 @@ class Lab {
 using Outputs = std::vector<std::vector<double>>;
 
 /// The CPU device at an instruction set.
-std::unique_ptr<Device> open_cpu_at(const std::string& isa, int threads);
+std::unique_ptr<Device> open_cpu_at(const std::string& isa, int threads, DType compute = DType::f32);
 /// "scalar" and what else this machine executes.
 std::vector<std::string> available_isas();
+/// Each of them with each compute type.
+std::vector<std::pair<std::string, DType>> available_arithmetics();
 
 }  // namespace gristmill::runtime::test

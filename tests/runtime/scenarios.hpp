@@ -29,6 +29,9 @@ std::vector<Scenario> all_scenarios(int64_t factor = 1);
 /// The table of tolerances, by method.
 double tolerance_of(const std::string& method);
 
+/// The tolerance of a bf16 device for a scenario, by its name.
+double half_tolerance_of(const std::string& name);
+
 /// Largest difference relative to max(1, largest reference value); infinite if shapes differ or a value is
 /// not finite.
 double difference(const Outputs& reference, const Outputs& values);

@@ -13,9 +13,12 @@
 using namespace gristmill::runtime;
 using namespace gristmill::runtime::test;
 
-TEST_CASE("no result depends on the number of threads", "[runtime]") {
+namespace {
+
+void check_threads(DType compute) {
   const std::string isa = available_isas().back();
-  const auto one = open_cpu_at(isa, 1), two = open_cpu_at(isa, 2), three = open_cpu_at(isa, 3);
+  const auto one = open_cpu_at(isa, 1, compute), two = open_cpu_at(isa, 2, compute),
+             three = open_cpu_at(isa, 3, compute);
   for (const Scenario& scenario : all_scenarios(3)) {
     const auto run = [&](Device& device) {
       Lab lab(device);
@@ -28,6 +31,11 @@ TEST_CASE("no result depends on the number of threads", "[runtime]") {
   }
 }
 
+}  // namespace
+
+TEST_CASE("no result depends on the number of threads", "[runtime]") { check_threads(DType::f32); }
+TEST_CASE("no result in bf16 depends on the number of threads", "[runtime]") { check_threads(DType::bf16); }
+
 namespace {
 
 /// Methods whose scenarios cost less than waking a second thread, at sizes that are worth three.
@@ -38,8 +46,9 @@ std::vector<Scenario> large_scenarios() {
   };
   constexpr int64_t kRows = 4000, kCols = 60;
   const auto real = [](Lab& lab) { return lab.real(kRows, kCols); };
+  const auto computed = [](Lab& lab) { return lab.computed(kRows, kCols); };
   add("sum_rows", [=](Lab& lab) {
-    const View in = real(lab), out = lab.real(1, kCols);
+    const View in = computed(lab), out = lab.real(1, kCols);
     lab.backend().sum_rows(out, in);
     return Outputs{lab.read(out)};
   });
@@ -64,14 +73,15 @@ std::vector<Scenario> large_scenarios() {
     return Outputs{lab.read(table)};
   });
   add("rmsnorm", [=](Lab& lab) {
-    const View in = real(lab), out = real(lab), weight = lab.real(1, kCols), rstd = lab.real(kRows, 1);
+    const View in = computed(lab), out = computed(lab), weight = lab.real(1, kCols),
+               rstd = lab.real(kRows, 1);
     lab.backend().rmsnorm(out, rstd, in, weight, 1e-5);
     const View dweight = lab.real(1, kCols);
     lab.backend().rmsnorm_backward(out, true, dweight, in, in, weight, rstd);
     return Outputs{lab.read(out), lab.read(rstd), lab.read(dweight)};
   });
   add("rotary", [=](Lab& lab) {
-    const View x = real(lab), positions = lab.random_ints(kRows, 500), frequencies = lab.real(1, 10);
+    const View x = computed(lab), positions = lab.random_ints(kRows, 500), frequencies = lab.real(1, 10);
     lab.backend().rotary(x, positions, frequencies, 3, 20, false);
     return Outputs{lab.read(x)};
   });
@@ -90,11 +100,13 @@ std::vector<Scenario> large_scenarios() {
 
 TEST_CASE("results of large inputs do not depend on the number of threads", "[runtime]") {
   const std::string isa = available_isas().back();
-  const auto one = open_cpu_at(isa, 1), three = open_cpu_at(isa, 3);
-  for (const Scenario& scenario : large_scenarios()) {
-    Lab alone(*one), shared(*three);
-    INFO(scenario.name);
-    CHECK((scenario.run(shared) == scenario.run(alone)));
+  for (const DType compute : {DType::f32, DType::bf16}) {
+    const auto one = open_cpu_at(isa, 1, compute), three = open_cpu_at(isa, 3, compute);
+    for (const Scenario& scenario : large_scenarios()) {
+      Lab alone(*one), shared(*three);
+      INFO(scenario.name);
+      CHECK((scenario.run(shared) == scenario.run(alone)));
+    }
   }
 }
 
@@ -153,8 +165,8 @@ std::vector<float> accumulated(const Accumulation& method, Device& device, const
 }  // namespace
 
 TEST_CASE("a gradient is finished before it is added, once", "[runtime]") {
-  for (const auto& isa : available_isas()) {
-    const auto device = open_cpu_at(isa, 2);
+  for (const auto& [isa, compute] : available_arithmetics()) {
+    const auto device = open_cpu_at(isa, 2, compute);
     for (const Accumulation& method : accumulations()) {
       const auto size = static_cast<size_t>(method.rows * method.cols);
       const auto alone = accumulated(method, *device, std::vector<double>(size, 0.0));
@@ -168,15 +180,15 @@ TEST_CASE("a gradient is finished before it is added, once", "[runtime]") {
 }
 
 TEST_CASE("a row of a product does not depend on the rows beside it", "[runtime]") {
-  for (const auto& isa : available_isas()) {
-    const auto device = open_cpu_at(isa, 2);
+  for (const auto& [isa, compute] : available_arithmetics()) {
+    const auto device = open_cpu_at(isa, 2, compute);
     Lab lab(*device);
-    const View a = lab.real(150, 700), b = lab.real(90, 700), all = lab.real(150, 90);
-    Matmul args{all, a, false, b, true, false, {}, {}};
+    const View a = lab.computed(150, 700), b = lab.computed(90, 700), all = lab.computed(150, 90);
+    Matmul args{all, a, false, b, true, false, false, {}, {}};
     lab.backend().matmul(args);
     const auto expected = lab.read(all);
     for (const int64_t rows : {1, 5, 40}) {
-      const View some = lab.real(rows, 90);
+      const View some = lab.computed(rows, 90);
       args.out = some;
       args.a = ConstView(a).row_range(100, rows);
       lab.backend().matmul(args);
@@ -190,11 +202,11 @@ TEST_CASE("a row of a product does not depend on the rows beside it", "[runtime]
 TEST_CASE("attention over a cache gives the bits of training's attention", "[runtime]") {
   const AttentionShape shape{4, 2, 24, 0.2};
   const int64_t rows = 200, width = 96, kv = 48;
-  for (const auto& isa : available_isas()) {
-    const auto device = open_cpu_at(isa, 2);
+  for (const auto& [isa, compute] : available_arithmetics()) {
+    const auto device = open_cpu_at(isa, 2, compute);
     Lab lab(*device);
-    const View q = lab.real(rows, width), k = lab.real(rows, kv), v = lab.real(rows, kv),
-               out = lab.real(rows, width);
+    const View q = lab.computed(rows, width), k = lab.computed(rows, kv), v = lab.computed(rows, kv),
+               out = lab.computed(rows, width);
     lab.backend().attention(out, lab.real(rows, 4), q, k, v, lab.ints({0, 200}), shape);
     const auto expected = lab.read(out);
     for (const int64_t first : {0, 1, 63, 64, 150, 199}) {
@@ -202,7 +214,7 @@ TEST_CASE("attention over a cache gives the bits of training's attention", "[run
         if (first + count > rows) continue;
         std::vector<int32_t> sequence(static_cast<size_t>(count), 0), length;
         for (int64_t i = 0; i < count; ++i) length.push_back(static_cast<int32_t>(first + i + 1));
-        const View some = lab.real(count, width);
+        const View some = lab.computed(count, width);
         lab.backend().cached_attention(some, q.row_range(first, count), k, v, lab.ints(sequence),
                                        lab.ints(length), rows, shape);
         INFO(count << " rows from " << first << " on " << isa);

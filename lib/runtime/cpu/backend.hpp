@@ -1,7 +1,7 @@
 #pragma once
 
-// The CPU's Backend: f32, our thread pool, the kernels of the best instruction set. Work is split by output;
-// nothing is summed across threads.
+// The CPU's Backend: f32 or mixed with bf16, our thread pool, the kernels of the best instruction set. Work
+// is split by output; nothing is summed across threads.
 
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +10,10 @@
 
 #include "base/parallel.hpp"
 #include "runtime/backend.hpp"
+#include "runtime/checks.hpp"
+#include "runtime/cpu/computed_rows.hpp"
 #include "runtime/cpu/kernels.hpp"
+#include "runtime/cpu/panels.hpp"
 #include "runtime/matrix.hpp"
 
 namespace gristmill::runtime::cpu {
@@ -18,20 +21,24 @@ namespace gristmill::runtime::cpu {
 /// Aligned memory of the calling thread, valid until its next call; the content is undefined.
 float* thread_scratch(int64_t floats);
 
-/// A whole product; `packed_b` may hold b in panels already.
-struct Product {
-  Matrix<float> out;
-  Matrix<const float> a, b;
-  bool transpose_a = false, transpose_b = false, accumulate = false;
-  Matrix<const float> bias, residual;
-  const float* packed_b = nullptr;
-  int64_t depth() const { return transpose_a ? a.rows : a.cols; }
+/// Query rows [first, first + queries) over key rows [key, key + keys) for `heads` heads from `head` on (in
+/// the backward: of key head `head`).
+struct AttentionTask {
+  int64_t first, queries, key, keys, head, heads;
+};
+
+struct AttentionViews {
+  ComputedRows q, k, v;
+  WritableRows out;
 };
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads) : kernels_(choose_kernels()), pool_(threads) {}
+  CpuBackend(int threads, DType compute);
   const Kernels& kernels() const { return kernels_; }
+  DType compute() const { return types_.compute; }
+  PanelCache& panels() { return panels_; }
+  double peak_flops();
 
   void fill(View out, double value) override;
   void copy(View out, ConstView in) override;
@@ -75,19 +82,42 @@ class CpuBackend final : public Backend {
   void each_block(int64_t size, int64_t block, double cost,
                   const std::function<void(int64_t, int64_t)>& body);
   void each_row(int64_t rows, double cost, const std::function<void(int64_t)>& body);
-  void product(const Product& args);
-  void product_blocks(const Product& args, const float* packed_b, int64_t block_rows, int64_t block_cols);
-  /// b in panels, in `memory`.
-  const float* pack(std::vector<float>& memory, const Matrix<const float>& b, bool transposed);
-  void norm_backward(NormRows all, Matrix<float> dweight, Matrix<float> dbias,
-                     void (*kernel)(const NormRows&));
+  /// The product; `packed_b` may hold b in panels already.
+  void product(const Matmul& args, const float* packed_b);
+  void product_blocks(const Matmul& args, const float* packed_b, int64_t block_rows, int64_t block_cols);
+  /// b in panels in `memory`, of panel_floats().
+  void pack(float* memory, const ConstView& b, bool transposed);
+  int64_t panel_floats(const ConstView& b, bool transposed) const;
+  const float* pack_once(std::vector<float>& memory, const ConstView& b, bool transposed);
+  /// The panels of a weight for a product of `rows` rows; null where packing them would not pay.
+  const float* kept_panels(const ConstView& b, bool transposed, int64_t rows);
+  const float* head_panels(std::vector<float>& memory, ConstView weight, bool transposed, int64_t rows);
+  void norm_forward(NormRows all, const WritableRows& out, const ComputedRows& in,
+                    void (*kernel)(const NormRows&));
+  void norm_backward(NormRows all, const WritableRows& din, const ComputedRows& dout, const ComputedRows& in,
+                     Matrix<float> dweight, Matrix<float> dbias, void (*kernel)(const NormRows&));
+  void attend(const AttentionViews& views, const AttentionShape& shape, const AttentionTask& task, View lse);
+  void attend_all(const AttentionViews& views, const AttentionShape& shape,
+                  const std::vector<AttentionTask>& tasks, View lse);
   void rotary_table(Matrix<const int32_t> positions, Matrix<const float> inverse_frequency);
   void head_chunk_values(const HeadValues& values, Matrix<float> logits, int64_t first,
                          Matrix<const int32_t> targets, float scale, const HeadGradients* gradients);
 
+  /// Views that were written to: packed forms of what they held are outdated.
+  template <class... Views>
+  void written(const Views&... outs) {
+    (panels_.written(outs), ...);
+  }
+  ComputedRows computed(const ConstView& view) const { return {kernels_, view}; }
+  WritableRows computed(const View& view) const { return {kernels_, view}; }
+
   const Kernels& kernels_;
+  const checks::Types types_;
+  const Products& products_;  ///< of the compute type
   ThreadPool pool_;
-  std::vector<float> packed_, packed_too_, logits_, sums_;
+  PanelCache panels_;
+  double peak_flops_ = 0;
+  std::vector<float> packed_, packed_too_, packed_cols_, logits_, sums_, head_sums_;
   std::vector<float> frequencies_, cosines_,
       sines_;  ///< rotary angles of positions [0, cosines_.size() / frequencies)
 };

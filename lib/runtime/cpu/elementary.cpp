@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 #include <vector>
 
@@ -24,9 +25,15 @@ Matrix<T> flattened(Matrix<T> m) {
   return m;
 }
 
-template <class Number>
-void copy_matrix(Matrix<Number> out, Matrix<const Number> in, int64_t first, int64_t count) {
-  for (int64_t r = first; r < first + count; ++r) std::copy_n(in.row(r), in.cols, out.row(r));
+char* row_of(const View& view, int64_t r) { return static_cast<char*>(view.row_range(r, 1).data); }
+const char* row_of(const ConstView& view, int64_t r) {
+  return static_cast<const char*>(view.row_range(r, 1).data);
+}
+size_t row_bytes(const ConstView& view) { return static_cast<size_t>(view.cols) * size_of(view.dtype); }
+
+/// Row `from` of in to row `to` of out, of one type.
+void copy_row(const View& out, int64_t to, const ConstView& in, int64_t from) {
+  if (in.cols > 0) std::memmove(row_of(out, to), row_of(in, from), row_bytes(in));
 }
 
 double row_cost(int64_t cols, double nanoseconds) { return static_cast<double>(cols) * nanoseconds; }
@@ -37,16 +44,24 @@ void CpuBackend::fill(View out_view, double value) {
   const Matrix<float> out(out_view);
   each_row(out.rows, row_cost(out.cols, 0.1),
            [&](int64_t r) { std::fill_n(out.row(r), out.cols, static_cast<float>(value)); });
+  written(out_view);
 }
 
 void CpuBackend::copy(View out, ConstView in) {
   if (in.dtype == DType::i32 && out.dtype == DType::i32) {
     checks::same_shape("copy", out, in, DType::i32);
-    return copy_matrix<int32_t>(out, in, 0, in.rows);
+  } else {
+    checks::same_shape_computed("copy", out, in, types_);
   }
-  checks::same_shape("copy", out, in, DType::f32);
-  each_block(in.rows, 64, row_cost(in.cols, 0.2),
-             [&](int64_t first, int64_t count) { copy_matrix<float>(out, in, first, count); });
+  each_row(in.rows, row_cost(in.cols, 0.2), [&](int64_t r) {
+    if (in.dtype == out.dtype) return copy_row(out, r, in, r);
+    if (in.dtype == DType::bf16) {
+      computed(in).read(r, Matrix<float>(out).row(r));
+    } else {
+      computed(out).put(r, Matrix<const float>(in).row(r));
+    }
+  });
+  written(out);
 }
 
 void CpuBackend::axpy(View out_view, double scale, ConstView in_view) {
@@ -55,47 +70,48 @@ void CpuBackend::axpy(View out_view, double scale, ConstView in_view) {
   const Matrix<const float> in(in_view);
   each_row(in.rows, row_cost(in.cols, 0.3),
            [&](int64_t r) { kernels_.axpy(out.row(r), static_cast<float>(scale), in.row(r), in.cols); });
+  written(out_view);
 }
 
-void CpuBackend::gather_rows(View out_view, ConstView in_view, ConstView rows_view) {
-  checks::gather_rows(out_view, in_view, rows_view, DType::f32);
-  const Matrix<float> out(out_view);
-  const Matrix<const float> in(in_view);
+void CpuBackend::gather_rows(View out, ConstView in, ConstView rows_view) {
+  checks::gather_rows(out, in, rows_view, types_);
   const Matrix<const int32_t> rows(rows_view);
   each_row(rows.rows, row_cost(in.cols, 0.2), [&](int64_t r) {
     checks::index("gather_rows", rows.at(r, 0), in.rows);
-    std::copy_n(in.row(rows.at(r, 0)), in.cols, out.row(r));
+    copy_row(out, r, in, rows.at(r, 0));
   });
+  written(out);
 }
 
-void CpuBackend::scatter_rows(View out_view, ConstView in_view, ConstView rows_view) {
-  checks::scatter_rows(out_view, in_view, rows_view, DType::f32);
-  const Matrix<float> out(out_view);
-  const Matrix<const float> in(in_view);
+void CpuBackend::scatter_rows(View out, ConstView in, ConstView rows_view) {
+  checks::scatter_rows(out, in, rows_view, types_);
   const Matrix<const int32_t> rows(rows_view);
   each_row(rows.rows, row_cost(in.cols, 0.2), [&](int64_t r) {
     checks::index("scatter_rows", rows.at(r, 0), out.rows);
-    std::copy_n(in.row(r), in.cols, out.row(rows.at(r, 0)));
+    copy_row(out, rows.at(r, 0), in, r);
   });
+  written(out);
 }
 
 void CpuBackend::sum_rows(View out_view, ConstView in_view) {
-  checks::sum_rows(out_view, in_view, DType::f32);
+  checks::sum_rows(out_view, in_view, types_);
   const Matrix<float> out(out_view);
-  const Matrix<const float> in(in_view);
-  const int64_t blocks = (in.rows + kSumRows - 1) / kSumRows;
-  sums_.assign(static_cast<size_t>((blocks + 1) * in.cols), 0.0F);
-  each_block(in.rows, kSumRows, row_cost(in.cols, 0.2), [&](int64_t first, int64_t count) {
-    float* sum = sums_.data() + (first / kSumRows) * in.cols;
-    for (int64_t r = first; r < first + count; ++r) kernels_.axpy(sum, 1.0F, in.row(r), in.cols);
+  const ComputedRows in = computed(in_view);
+  const int64_t rows = in_view.rows, cols = in_view.cols, blocks = (rows + kSumRows - 1) / kSumRows;
+  sums_.assign(static_cast<size_t>((blocks + 1) * cols), 0.0F);
+  each_block(rows, kSumRows, row_cost(cols, 0.2), [&](int64_t first, int64_t count) {
+    float* sum = sums_.data() + (first / kSumRows) * cols;
+    float* scratch = thread_scratch(cols);
+    for (int64_t r = first; r < first + count; ++r) kernels_.axpy(sum, 1.0F, in.read(r, scratch), cols);
   });
-  float* total = sums_.data() + blocks * in.cols;
-  for (int64_t b = 0; b < blocks; ++b) kernels_.axpy(total, 1.0F, sums_.data() + b * in.cols, in.cols);
-  kernels_.axpy(out.data, 1.0F, total, in.cols);
+  float* total = sums_.data() + blocks * cols;
+  for (int64_t b = 0; b < blocks; ++b) kernels_.axpy(total, 1.0F, sums_.data() + b * cols, cols);
+  kernels_.axpy(out.data, 1.0F, total, cols);
+  written(out_view);
 }
 
 void CpuBackend::sum_of_squares(View out, ConstView in_view) {
-  checks::sum_of_squares(out, in_view, DType::f32);
+  checks::sum_of_squares(out, in_view, types_);
   const auto in = flattened(Matrix<const float>(in_view));
   const int64_t across = (in.cols + kSumElements - 1) / kSumElements;
   std::vector<double> sums(static_cast<size_t>(in.rows * across));
@@ -105,10 +121,11 @@ void CpuBackend::sum_of_squares(View out, ConstView in_view) {
         kernels_.sum_of_squares(in.row(i / across) + col, std::min(kSumElements, in.cols - col));
   });
   Matrix<double>(out).at(0, 0) = std::accumulate(sums.begin(), sums.end(), 0.0);
+  written(out);
 }
 
 void CpuBackend::embedding(View out_view, ConstView table_view, ConstView ids_view, bool accumulate) {
-  checks::embedding(out_view, table_view, ids_view, DType::f32);
+  checks::embedding(out_view, table_view, ids_view, types_);
   const Matrix<float> out(out_view);
   const Matrix<const float> table(table_view);
   const Matrix<const int32_t> ids(ids_view);
@@ -118,10 +135,11 @@ void CpuBackend::embedding(View out_view, ConstView table_view, ConstView ids_vi
     if (accumulate) return kernels_.axpy(out.row(t), 1.0F, row, table.cols);
     std::copy_n(row, table.cols, out.row(t));
   });
+  written(out_view);
 }
 
 void CpuBackend::embedding_backward(View dtable_view, ConstView dout_view, ConstView ids_view) {
-  checks::embedding(dout_view, dtable_view, ids_view, DType::f32);
+  checks::embedding(dout_view, dtable_view, ids_view, types_);
   const Matrix<float> dtable(dtable_view);
   const Matrix<const float> dout(dout_view);
   const Matrix<const int32_t> ids(ids_view);
@@ -145,11 +163,12 @@ void CpuBackend::embedding_backward(View dtable_view, ConstView dout_view, Const
     }
     kernels_.axpy(dtable.row(id_at(begin)), 1.0F, sum, dtable.cols);
   });
+  written(dtable_view);
 }
 
 void CpuBackend::adamw(View parameter_view, View m_view, View v_view, ConstView gradient_view,
                        const AdamW& args) {
-  checks::adamw(parameter_view, m_view, v_view, gradient_view, DType::f32);
+  checks::adamw(parameter_view, m_view, v_view, gradient_view, types_);
   Matrix<float> parameter(parameter_view), m(m_view), v(v_view);
   Matrix<const float> gradient(gradient_view);
   const auto dense = [](const auto& x) { return x.stride == x.cols; };
@@ -177,11 +196,12 @@ void CpuBackend::adamw(View parameter_view, View m_view, View v_view, ConstView 
                kernels_.adamw(parameter.row(r) + c, m.row(r) + c, v.row(r) + c, gradient.row(r) + c, factors,
                               std::min(kRun, parameter.cols - c));
              });
+  written(parameter_view, m_view, v_view);
 }
 
 void CpuBackend::sample(View ids_view, View log_prob_view, ConstView logits_view, ConstView uniforms_view,
                         const Sampling& args) {
-  checks::sample(ids_view, log_prob_view, logits_view, uniforms_view, DType::f32);
+  checks::sample(ids_view, log_prob_view, logits_view, uniforms_view, types_);
   const Matrix<int32_t> ids(ids_view);
   const Matrix<float> log_prob(log_prob_view);
   const Matrix<const float> logits(logits_view), uniforms(uniforms_view);
@@ -191,6 +211,7 @@ void CpuBackend::sample(View ids_view, View log_prob_view, ConstView logits_view
                                          args, value);
     log_prob.at(r, 0) = static_cast<float>(value);
   });
+  written(ids_view, log_prob_view);
 }
 
 }  // namespace gristmill::runtime::cpu

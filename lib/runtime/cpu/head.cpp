@@ -1,6 +1,6 @@
-// The language-model head in chunks of rows whose logits fit the last-level cache. The weight is packed once
-// a call; the weight's gradient is finished in scratch over all chunks before it is added. The formulas are
-// in reference/head.hpp.
+// The language-model head in chunks of rows, large enough that the products over a chunk run at full speed.
+// The weight is packed once a call, or kept packed; its gradient is finished in scratch over all chunks
+// before it is added. The formulas are in reference/head.hpp.
 
 #include <algorithm>
 #include <cmath>
@@ -16,14 +16,16 @@ namespace {
 /// Rows of a chunk: a function of the vocabulary alone, for the sum over chunks must not depend on the
 /// machine.
 int64_t chunk_rows(int64_t vocabulary) {
-  return std::clamp<int64_t>((int64_t{1} << 21) / std::max<int64_t>(vocabulary, 1), 48, 384);
+  return std::clamp<int64_t>((int64_t{1} << 24) / std::max<int64_t>(vocabulary, 1), 96, 384);
 }
+
+constexpr int64_t kFewRows = 64;
 
 float at(const ConstView& view, int64_t r) { return view ? Matrix<const float>(view).at(r, 0) : 0.0F; }
 
-Matrix<float> chunk_logits(std::vector<float>& memory, int64_t rows, int64_t cols) {
+View chunk_logits(std::vector<float>& memory, int64_t rows, int64_t cols) {
   if (memory.size() < static_cast<size_t>(rows * cols)) memory.resize(static_cast<size_t>(rows * cols));
-  return Matrix<float>(View(memory.data(), DType::f32, rows, cols));
+  return View(memory.data(), DType::f32, rows, cols);
 }
 
 }  // namespace
@@ -49,49 +51,58 @@ void CpuBackend::head_chunk_values(const HeadValues& values, Matrix<float> logit
   });
 }
 
+const float* CpuBackend::head_panels(std::vector<float>& memory, ConstView weight, bool transposed,
+                                     int64_t rows) {
+  const float* kept = kept_panels(weight, transposed, rows);
+  return kept != nullptr || rows <= kFewRows ? kept : pack_once(memory, weight, transposed);
+}
+
 void CpuBackend::head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets_view,
                       double logit_scale) {
-  checks::head(values, hidden, weight, targets_view, DType::f32);
+  checks::head(values, hidden, weight, targets_view, types_);
   const Matrix<const int32_t> targets(targets_view);
   for (int64_t r = 0; r < targets.rows; ++r) checks::index("head: targets", targets.at(r, 0), weight.rows);
   if (hidden.rows == 0) return;
   const int64_t chunk = chunk_rows(weight.rows);
-  const float* packed = hidden.rows > 64 ? pack(packed_too_, weight, true) : nullptr;
+  const float* packed = head_panels(packed_too_, weight, true, hidden.rows);
   for (int64_t first = 0; first < hidden.rows; first += chunk) {
     const int64_t rows = std::min(chunk, hidden.rows - first);
-    const auto logits = chunk_logits(logits_, rows, weight.rows);
-    Product product_args{logits, hidden.row_range(first, rows), weight, false, true, false, {}, {}, packed};
-    product(product_args);
+    const View logits = chunk_logits(logits_, rows, weight.rows);
+    product({logits, hidden.row_range(first, rows), false, weight, true, false, true, {}, {}}, packed);
     head_chunk_values(values, logits, first, targets, static_cast<float>(logit_scale), nullptr);
   }
+  written(values.log_prob, values.lse, values.entropy);
 }
 
 void CpuBackend::head_backward(View dhidden, View dweight, const HeadValues& values, ConstView hidden,
                                ConstView weight, ConstView targets_view, const HeadGradients& gradients,
                                double logit_scale) {
-  checks::head(values, hidden, weight, targets_view, DType::f32);
-  checks::head_gradients(dhidden, dweight, gradients, hidden, weight, DType::f32);
+  checks::head(values, hidden, weight, targets_view, types_);
+  checks::head_gradients(dhidden, dweight, gradients, hidden, weight, types_);
   const Matrix<const int32_t> targets(targets_view);
   for (int64_t r = 0; r < targets.rows; ++r) checks::index("head: targets", targets.at(r, 0), weight.rows);
   if (hidden.rows == 0) return;
   const int64_t chunk = chunk_rows(weight.rows);
-  std::vector<float> packed_rows, packed_cols, sums(static_cast<size_t>(weight.size()));
-  const bool packs = hidden.rows > 64;
-  const float* by_rows = packs ? pack(packed_rows, weight, true) : nullptr;
-  const float* by_cols = packs ? pack(packed_cols, weight, false) : nullptr;
-  const Matrix<float> weight_sums(View(sums.data(), DType::f32, weight.rows, weight.cols));
+  const float* by_rows = head_panels(packed_too_, weight, true, hidden.rows);
+  const float* by_cols = head_panels(packed_cols_, weight, false, hidden.rows);
+  const bool single = hidden.rows <= chunk;  // its sum is finished when it is added
+  const auto size = static_cast<size_t>(weight.size());
+  if (!single && head_sums_.size() < size) head_sums_.resize(size);
+  const View sums = single ? dweight : View(head_sums_.data(), DType::f32, weight.rows, weight.cols);
   for (int64_t first = 0; first < hidden.rows; first += chunk) {
     const int64_t rows = std::min(chunk, hidden.rows - first);
-    const auto logits = chunk_logits(logits_, rows, weight.rows);
-    const Matrix<const float> gradient(ConstView(View(logits.data, DType::f32, rows, weight.rows)));
-    product({logits, hidden.row_range(first, rows), weight, false, true, false, {}, {}, by_rows});
+    const View logits = chunk_logits(logits_, rows, weight.rows);
+    const ConstView some = hidden.row_range(first, rows);
+    product({logits, some, false, weight, true, false, true, {}, {}}, by_rows);
     head_chunk_values(values, logits, first, targets, static_cast<float>(logit_scale), &gradients);
-    product({dhidden.row_range(first, rows), gradient, weight, false, false, false, {}, {}, by_cols});
-    product({weight_sums, gradient, hidden.row_range(first, rows), true, false, first > 0, {}, {}, nullptr});
+    product({dhidden.row_range(first, rows), logits, false, weight, false, false, true, {}, {}}, by_cols);
+    product({sums, logits, true, some, false, single || first > 0, false, {}, {}}, nullptr);
   }
-  const Matrix<float> out(dweight);
+  written(dhidden, dweight, values.log_prob, values.lse, values.entropy);
+  if (single) return;
+  const Matrix<float> out(dweight), finished(sums);
   each_row(out.rows, 0.3 * static_cast<double>(out.cols),
-           [&](int64_t r) { kernels_.axpy(out.row(r), 1.0F, weight_sums.row(r), out.cols); });
+           [&](int64_t r) { kernels_.axpy(out.row(r), 1.0F, finished.row(r), out.cols); });
 }
 
 }  // namespace gristmill::runtime::cpu

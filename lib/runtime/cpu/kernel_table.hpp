@@ -12,12 +12,16 @@ namespace gristmill::runtime::cpu {
 namespace {
 
 constexpr Kernels kernel_table(const char* name) {
+#if defined(__AVX512BF16__)
+  constexpr Products kMixed = products<Paired>();
+#else
+  constexpr Products kMixed = products<Rounded>();
+#endif
   return Kernels{name,
-                 kTileRows,
-                 kTileCols,
-                 pack_b,
-                 product_scratch,
-                 product,
+                 products<Exact>(),
+                 kMixed,
+                 widen,
+                 narrow,
                  attention_scratch,
                  attention,
                  attention_backward_scratch,

@@ -7,26 +7,42 @@
 
 namespace gristmill::runtime::cpu {
 
+/// A stored operand of a product: f32, or bf16 where `narrow`.
+struct Operand {
+  const void* data = nullptr;
+  int64_t stride = 0;  ///< elements from row to row
+  bool narrow = false;
+  bool transposed = false;  ///< a is stored depth × rows, b is stored cols × depth
+};
+
 /// A block of a product on one thread: rows of out × a run of column panels. Every element is one chain of
 /// multiply-adds over k in rising order, whatever the blocking, so that a row's result does not depend on its
 /// neighbours.
 struct ProductBlock {
   int64_t rows = 0, cols = 0, depth = 0;
-  const float* a = nullptr;  ///< depth × rows if transposed, else rows × depth
-  int64_t a_stride = 0;
-  bool a_transposed = false;
-  const float* packed_b =
-      nullptr;               ///< panels of tile_cols columns, each depth × tile_cols; or null: pack `b` here
-  const float* b = nullptr;  ///< cols × depth if transposed, else depth × cols
-  int64_t b_stride = 0;
-  bool b_transposed = false;
-  float* out = nullptr;
+  Operand a, b;
+  const float* packed_b = nullptr;  ///< b in panels (see Products); or null: `b` is packed here
+  void* out = nullptr;
   int64_t out_stride = 0;
+  bool out_narrow = false;  ///< out is bf16
   bool accumulate = false;
   const float* bias = nullptr;
   const float* residual = nullptr;
   int64_t residual_stride = 0;
-  float* scratch = nullptr;  ///< product_scratch() floats
+  float* scratch = nullptr;  ///< Products::scratch() floats
+};
+
+/// Products with one precision of operands. b's panels are tile_cols columns each, over the depth in steps of
+/// `step` elements: a step of a column is one float (step 1) or a pair of bf16 (step 2, an odd depth padded
+/// with zero), and a panel lies step by step: ⌈depth / step⌉ × tile_cols items of 32 bits.
+struct Products {
+  int64_t tile_rows, tile_cols, step;
+  /// Packs `cols` columns from the first of b.
+  void (*pack_b)(float* packed, const Operand& b, int64_t cols, int64_t depth);
+  int64_t (*scratch)(int64_t rows, int64_t cols, int64_t depth, bool packed);
+  void (*product)(const ProductBlock&);
+  /// Multiply-adds in registers, `rounds` times over: the operations done. `sink` takes a result.
+  double (*multiply_adds)(int64_t rounds, float* sink);
 };
 
 /// Queries over the keys of one document (or cached sequence) and one key head.
@@ -99,12 +115,12 @@ struct AdamWFactors {
 
 struct Kernels {
   const char* name;
-  int64_t tile_rows, tile_cols;
+  Products exact;  ///< f32 operands
+  Products mixed;  ///< f32 or bf16 operands, rounded to bf16
 
-  void (*pack_b)(float* packed, const float* b, int64_t b_stride, bool transposed, int64_t cols,
-                 int64_t depth);
-  int64_t (*product_scratch)(int64_t rows, int64_t cols, int64_t depth, bool packed);
-  void (*product)(const ProductBlock&);
+  // Elements of one row between bf16 and f32.
+  void (*widen)(float* out, const uint16_t* in, int64_t size);
+  void (*narrow)(uint16_t* out, const float* in, int64_t size);
 
   int64_t (*attention_scratch)(int64_t head_dim, int64_t keys);
   void (*attention)(const AttentionBlock&);
@@ -137,6 +153,7 @@ struct Kernels {
 const Kernels& scalar_kernels();
 const Kernels& avx2_kernels();
 const Kernels& avx512_kernels();
+const Kernels& avx512bf16_kernels();
 
 /// The best set that this machine executes, or the one that GRISTMILL_ISA names; Error{usage} for an unknown
 /// name, Error{device} for one that the machine lacks.

@@ -1,5 +1,5 @@
 // Splits products over threads: large ones pack b once for all and cut out into blocks; products of few rows
-// (decoding) read b just once, each thread packing its own panels in cache.
+// (decoding) read b just once, from its kept panels, or each thread packing its own in cache.
 
 #include <algorithm>
 #include <vector>
@@ -12,84 +12,129 @@ namespace gristmill::runtime::cpu {
 namespace {
 
 constexpr int64_t kFewRows = 64;
+// A block of out: few enough rows that packed a stays in the second-level cache, and many columns, for a is
+// packed anew for each block; and blocks enough that threads finish at about the same time.
+constexpr int64_t kBlockTiles = 8, kBlockCols = 2048, kTasksPerThread = 8;
+
+int64_t steps_of(const Products& products, int64_t depth) {
+  return (depth + products.step - 1) / products.step;
+}
 
 int64_t round_up(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
 
-/// The block of out from (row, col); its scratch is not set.
-ProductBlock block_of(const Product& args, const float* packed_b, int64_t row, int64_t rows, int64_t col,
-                      int64_t cols) {
+Operand operand_of(const ConstView& view, bool transposed) {
+  return {view.data, view.stride, view.dtype == DType::bf16, transposed};
+}
+
+/// The operand from its row, or from its column, `first` on.
+Operand from_row(Operand m, int64_t first) {
+  m.data = static_cast<const char*>(m.data) + first * m.stride * (m.narrow ? 2 : 4);
+  return m;
+}
+Operand from_col(Operand m, int64_t first) {
+  m.data = static_cast<const char*>(m.data) + first * (m.narrow ? 2 : 4);
+  return m;
+}
+
+int64_t depth_of(const Matmul& args) { return args.transpose_a ? args.a.rows : args.a.cols; }
+
+/// The block of out from (row, col); its packed panels and its scratch are not set.
+ProductBlock block_of(const Matmul& args, int64_t row, int64_t rows, int64_t col, int64_t cols) {
   ProductBlock block;
   block.rows = rows;
   block.cols = cols;
-  block.depth = args.depth();
-  block.a = args.transpose_a ? args.a.data + row : args.a.row(row);
-  block.a_stride = args.a.stride;
-  block.a_transposed = args.transpose_a;
-  if (packed_b != nullptr) block.packed_b = packed_b + col * block.depth;
-  block.b = args.transpose_b ? args.b.row(col) : args.b.data + col;
-  block.b_stride = args.b.stride;
-  block.b_transposed = args.transpose_b;
-  block.out = args.out.row(row) + col;
-  block.out_stride = args.out.stride;
+  block.depth = depth_of(args);
+  block.a = operand_of(args.a, args.transpose_a);
+  block.a = args.transpose_a ? from_col(block.a, row) : from_row(block.a, row);
+  block.b = operand_of(args.b, args.transpose_b);
+  block.b = args.transpose_b ? from_row(block.b, col) : from_col(block.b, col);
+  const View out = View(args.out.row_range(row, rows).col_range(col, cols));
+  block.out = out.data;
+  block.out_stride = out.stride;
+  block.out_narrow = out.dtype == DType::bf16;
   block.accumulate = args.accumulate;
-  if (args.bias) block.bias = args.bias.data + col;
+  if (args.bias) block.bias = static_cast<const float*>(args.bias.data) + col;
   if (args.residual) {
-    block.residual = args.residual.row(row) + col;
-    block.residual_stride = args.residual.stride;
+    const Matrix<const float> residual(args.residual);
+    block.residual = residual.row(row) + col;
+    block.residual_stride = residual.stride;
   }
   return block;
 }
 
 }  // namespace
 
-const float* CpuBackend::pack(std::vector<float>& memory, const Matrix<const float>& b, bool transposed) {
-  const int64_t cols = transposed ? b.rows : b.cols, depth = transposed ? b.cols : b.rows,
-                unit = kernels_.tile_cols;
-  const size_t size = static_cast<size_t>(round_up(cols, unit) * depth);
+int64_t CpuBackend::panel_floats(const ConstView& b, bool transposed) const {
+  const int64_t cols = transposed ? b.rows : b.cols, depth = transposed ? b.cols : b.rows;
+  return round_up(cols, products_.tile_cols) * steps_of(products_, depth);
+}
+
+void CpuBackend::pack(float* memory, const ConstView& b, bool transposed) {
+  const int64_t cols = transposed ? b.rows : b.cols, depth = transposed ? b.cols : b.rows;
+  const Operand whole = operand_of(b, transposed);
+  each_block(cols, 4 * products_.tile_cols, 0.3 * static_cast<double>(depth),
+             [&](int64_t first, int64_t count) {
+               products_.pack_b(memory + first * steps_of(products_, depth),
+                                transposed ? from_row(whole, first) : from_col(whole, first), count, depth);
+             });
+}
+
+const float* CpuBackend::pack_once(std::vector<float>& memory, const ConstView& b, bool transposed) {
+  const auto size = static_cast<size_t>(panel_floats(b, transposed));
   if (memory.size() < size) memory.resize(size);
-  each_block(cols, 4 * unit, 0.5 * static_cast<double>(depth), [&](int64_t first, int64_t count) {
-    kernels_.pack_b(memory.data() + first * depth, transposed ? b.row(first) : b.data + first, b.stride,
-                    transposed, count, depth);
-  });
+  pack(memory.data(), b, transposed);
   return memory.data();
 }
 
-void CpuBackend::product_blocks(const Product& args, const float* packed_b, int64_t block_rows,
+/// Packing costs less than a hundredth of a product of many rows, and in f32 the panels are as large as the
+/// weight: there they are kept for decoding only, which reads the weight once a token. In bf16 they halve it.
+const float* CpuBackend::kept_panels(const ConstView& b, bool transposed, int64_t rows) {
+  PanelCache::Panels* panels = panels_.find(b, transposed);
+  if (panels != nullptr && panels->fresh) return panels->floats.get();
+  if (types_.compute == DType::f32 && rows > kFewRows) return nullptr;
+  if (panels == nullptr) panels = &panels_.get(b, transposed, panel_floats(b, transposed));
+  pack(panels->floats.get(), b, transposed);
+  panels->fresh = true;
+  return panels->floats.get();
+}
+
+void CpuBackend::product_blocks(const Matmul& args, const float* packed_b, int64_t block_rows,
                                 int64_t block_cols) {
-  const int64_t across = (args.out.cols + block_cols - 1) / block_cols;
+  const int64_t across = (args.out.cols + block_cols - 1) / block_cols, depth = depth_of(args);
   const int64_t down = (args.out.rows + block_rows - 1) / block_rows;
-  const double work = static_cast<double>(args.out.rows * args.out.cols) * static_cast<double>(args.depth());
+  const double work = static_cast<double>(args.out.rows * args.out.cols) * static_cast<double>(depth);
   each_block(across * down, 1, work / 50 / static_cast<double>(across * down), [&](int64_t i, int64_t) {
     const int64_t row = i / across * block_rows, col = i % across * block_cols;
-    ProductBlock block = block_of(args, packed_b, row, std::min(block_rows, args.out.rows - row), col,
+    ProductBlock block = block_of(args, row, std::min(block_rows, args.out.rows - row), col,
                                   std::min(block_cols, args.out.cols - col));
-    block.scratch =
-        thread_scratch(kernels_.product_scratch(block.rows, block.cols, block.depth, packed_b != nullptr));
-    kernels_.product(block);
+    if (packed_b != nullptr) block.packed_b = packed_b + col * steps_of(products_, depth);
+    block.scratch = thread_scratch(products_.scratch(block.rows, block.cols, depth, packed_b != nullptr));
+    products_.product(block);
   });
 }
 
-void CpuBackend::product(const Product& args) {
-  const int64_t unit = kernels_.tile_cols, rows = args.out.rows, cols = args.out.cols;
+void CpuBackend::product(const Matmul& args, const float* packed_b) {
+  const int64_t unit = products_.tile_cols, rows = args.out.rows, cols = args.out.cols;
   if (rows == 0 || cols == 0) return;
-  if (rows <= kFewRows && args.packed_b == nullptr) {
+  if (rows <= kFewRows) {  // decoding: what counts is that b is read once, by all threads
     const int64_t share = (cols + pool_.threads() * 4 - 1) / (pool_.threads() * 4);
-    return product_blocks(args, nullptr, rows, std::min<int64_t>(round_up(share, unit), 16 * unit));
+    return product_blocks(args, packed_b, rows, std::min<int64_t>(round_up(share, unit), 16 * unit));
   }
-  const float* packed_b = args.packed_b != nullptr ? args.packed_b : pack(packed_, args.b, args.transpose_b);
-  const int64_t block_rows = 8 * kernels_.tile_rows;
-  int64_t block_cols = std::min<int64_t>(round_up(cols, unit), 1024 / unit * unit);
-  const int64_t down = (rows + block_rows - 1) / block_rows;
-  while (block_cols > 4 * unit && down * ((cols + block_cols - 1) / block_cols) < 4 * pool_.threads()) {
+  if (packed_b == nullptr) packed_b = pack_once(packed_, args.b, args.transpose_b);
+  const int64_t block_rows = kBlockTiles * products_.tile_rows;
+  int64_t block_cols = std::min<int64_t>(round_up(cols, unit), kBlockCols / unit * unit);
+  const int64_t down = (rows + block_rows - 1) / block_rows, threads = pool_.threads();
+  while (threads > 1 && block_cols > 4 * unit &&
+         down * ((cols + block_cols - 1) / block_cols) < kTasksPerThread * threads) {
     block_cols = round_up(block_cols / 2, unit);
   }
   product_blocks(args, packed_b, block_rows, block_cols);
 }
 
 void CpuBackend::matmul(const Matmul& args) {
-  checks::matmul(args, DType::f32);
-  product({args.out, args.a, args.b, args.transpose_a, args.transpose_b, args.accumulate, args.bias,
-           args.residual, nullptr});
+  checks::matmul(args, types_);
+  product(args, args.keep_b ? kept_panels(args.b, args.transpose_b, args.out.rows) : nullptr);
+  written(args.out);
 }
 
 }  // namespace gristmill::runtime::cpu

@@ -13,62 +13,83 @@ namespace gristmill::runtime::cpu {
 namespace {
 
 constexpr int64_t kSumRows = 64;
+constexpr int64_t kNarrowRows = 8;  // rows that are widened at once: they stay in the first-level cache
 constexpr int64_t kTablePositions = 1 << 20;  // rotary angles beyond are computed one by one
 
 double row_cost(int64_t cols, double nanoseconds) { return static_cast<double>(cols) * nanoseconds; }
 
-/// Rows [first, first + count) of a norm.
-NormRows rows_of(NormRows all, int64_t first, int64_t count) {
-  all.rows = count;
-  all.in += first * all.in_stride;
-  all.out += first * all.out_stride;
-  all.moments += first * all.moments_stride;
-  if (all.dout != nullptr) all.dout += first * all.dout_stride;
-  return all;
-}
-
-NormRows all_rows(View out, ConstView moments, ConstView in, ConstView weight, double eps) {
+/// A norm over all rows; the rows themselves are set block by block.
+NormRows norm_of(ConstView moments, int64_t cols, ConstView weight, ConstView bias, double eps) {
   NormRows all;
-  all.rows = in.rows;
-  all.cols = in.cols;
-  all.in = static_cast<const float*>(in.data);
-  all.in_stride = in.stride;
+  all.cols = cols;
   all.weight = static_cast<const float*>(weight.data);
-  all.out = static_cast<float*>(out.data);
-  all.out_stride = out.stride;
+  all.bias = static_cast<const float*>(bias.data);
   all.moments = const_cast<float*>(static_cast<const float*>(moments.data));  // the backward only reads them
   all.moments_stride = moments.stride;
+  all.rows = moments.rows;
   all.eps = eps;
   return all;
 }
 
 }  // namespace
 
+void CpuBackend::norm_forward(NormRows all, const WritableRows& out, const ComputedRows& in,
+                              void (*kernel)(const NormRows&)) {
+  const int64_t cols = all.cols, block = in.narrow() || out.narrow() ? kNarrowRows : kSumRows;
+  each_block(all.rows, block, row_cost(cols, 0.4), [&](int64_t first, int64_t count) {
+    NormRows rows = all;
+    float* scratch = thread_scratch(2 * count * cols);
+    const auto source = in.read(first, count, 0, cols, scratch);
+    const auto target = out.room(first, 0, cols, scratch + count * cols);
+    rows.rows = count;
+    rows.in = source.data;
+    rows.in_stride = source.stride;
+    rows.out = target.data;
+    rows.out_stride = target.stride;
+    rows.moments += first * rows.moments_stride;
+    kernel(rows);
+    out.put(first, count, 0, cols, target.data);
+  });
+}
+
 void CpuBackend::rmsnorm(View out, View rstd, ConstView in, ConstView weight, double eps) {
-  checks::rmsnorm(out, rstd, in, weight, DType::f32);
-  const NormRows all = all_rows(out, rstd, in, weight, eps);
-  each_block(in.rows, kSumRows, row_cost(in.cols, 0.3),
-             [&](int64_t first, int64_t count) { kernels_.rmsnorm(rows_of(all, first, count)); });
+  checks::rmsnorm(out, rstd, in, weight, types_);
+  norm_forward(norm_of(rstd, in.cols, weight, {}, eps), computed(out), computed(in), kernels_.rmsnorm);
+  written(out, rstd);
 }
 
 void CpuBackend::layernorm(View out, View moments, ConstView in, ConstView weight, ConstView bias,
                            double eps) {
-  checks::layernorm(out, moments, in, weight, bias, DType::f32);
-  NormRows all = all_rows(out, moments, in, weight, eps);
-  all.bias = static_cast<const float*>(bias.data);
-  each_block(in.rows, kSumRows, row_cost(in.cols, 0.4),
-             [&](int64_t first, int64_t count) { kernels_.layernorm(rows_of(all, first, count)); });
+  checks::layernorm(out, moments, in, weight, bias, types_);
+  norm_forward(norm_of(moments, in.cols, weight, bias, eps), computed(out), computed(in), kernels_.layernorm);
+  written(out, moments);
 }
 
-void CpuBackend::norm_backward(NormRows all, Matrix<float> dweight, Matrix<float> dbias,
+void CpuBackend::norm_backward(NormRows all, const WritableRows& din, const ComputedRows& dout,
+                               const ComputedRows& in, Matrix<float> dweight, Matrix<float> dbias,
                                void (*kernel)(const NormRows&)) {
   const int64_t blocks = (all.rows + kSumRows - 1) / kSumRows, cols = all.cols;
   sums_.assign(static_cast<size_t>(2 * (blocks + 1) * cols), 0.0F);
   each_block(all.rows, kSumRows, row_cost(cols, 0.6), [&](int64_t first, int64_t count) {
-    NormRows rows = rows_of(all, first, count);
+    NormRows rows = all;
+    const int64_t size = count * cols;
+    float* scratch = thread_scratch(3 * size);
+    const auto source = in.read(first, count, 0, cols, scratch);
+    const auto upstream = dout.read(first, count, 0, cols, scratch + size);
+    const auto target = din.room(first, 0, cols, scratch + 2 * size);
+    if (all.accumulate) din.read(first, count, 0, cols, target.data);  // widens what is there, if it is bf16
+    rows.rows = count;
+    rows.in = source.data;
+    rows.in_stride = source.stride;
+    rows.dout = upstream.data;
+    rows.dout_stride = upstream.stride;
+    rows.out = target.data;
+    rows.out_stride = target.stride;
+    rows.moments += first * rows.moments_stride;
     rows.weight_sums = sums_.data() + 2 * (first / kSumRows) * cols;
     rows.bias_sums = dbias ? rows.weight_sums + cols : nullptr;
     kernel(rows);
+    din.put(first, count, 0, cols, target.data);
   });
   float* total = sums_.data() + 2 * blocks * cols;
   for (int64_t b = 0; b < blocks; ++b) kernels_.axpy(total, 1.0F, sums_.data() + 2 * b * cols, 2 * cols);
@@ -78,24 +99,23 @@ void CpuBackend::norm_backward(NormRows all, Matrix<float> dweight, Matrix<float
 
 void CpuBackend::rmsnorm_backward(View din, bool accumulate_din, View dweight, ConstView dout, ConstView in,
                                   ConstView weight, ConstView rstd) {
-  checks::rmsnorm(din, rstd, in, weight, DType::f32);
-  checks::rmsnorm(dout, rstd, in, dweight, DType::f32);
-  NormRows all = all_rows(din, rstd, in, weight, 0);
-  all.dout = static_cast<const float*>(dout.data);
-  all.dout_stride = dout.stride;
+  checks::rmsnorm(din, rstd, in, weight, types_);
+  checks::rmsnorm(dout, rstd, in, dweight, types_);
+  NormRows all = norm_of(rstd, in.cols, weight, {}, 0);
   all.accumulate = accumulate_din;
-  norm_backward(all, dweight, {}, kernels_.rmsnorm_backward);
+  norm_backward(all, computed(din), computed(dout), computed(in), dweight, {}, kernels_.rmsnorm_backward);
+  written(din, dweight);
 }
 
 void CpuBackend::layernorm_backward(View din, bool accumulate_din, View dweight, View dbias, ConstView dout,
                                     ConstView in, ConstView weight, ConstView moments) {
-  checks::layernorm(din, moments, in, weight, dbias, DType::f32);
-  checks::layernorm(dout, moments, in, dweight, dbias, DType::f32);
-  NormRows all = all_rows(din, moments, in, weight, 0);
-  all.dout = static_cast<const float*>(dout.data);
-  all.dout_stride = dout.stride;
+  checks::layernorm(din, moments, in, weight, dbias, types_);
+  checks::layernorm(dout, moments, in, dweight, dbias, types_);
+  NormRows all = norm_of(moments, in.cols, weight, {}, 0);
   all.accumulate = accumulate_din;
-  norm_backward(all, dweight, dbias, kernels_.layernorm_backward);
+  norm_backward(all, computed(din), computed(dout), computed(in), dweight, dbias,
+                kernels_.layernorm_backward);
+  written(din, dweight, dbias);
 }
 
 void CpuBackend::rotary_table(Matrix<const int32_t> positions, Matrix<const float> inverse_frequency) {
@@ -122,17 +142,18 @@ void CpuBackend::rotary_table(Matrix<const int32_t> positions, Matrix<const floa
 
 void CpuBackend::rotary(View x_view, ConstView positions_view, ConstView inverse_frequency, int64_t heads,
                         int64_t head_dim, bool inverse) {
-  checks::rotary(x_view, positions_view, inverse_frequency, heads, head_dim, DType::f32);
-  const Matrix<float> x(x_view);
+  checks::rotary(x_view, positions_view, inverse_frequency, heads, head_dim, types_);
+  const WritableRows x = computed(x_view);
   const Matrix<const int32_t> positions(positions_view);
   rotary_table(positions, inverse_frequency);
   const int64_t half = head_dim / 2;
-  each_row(x.rows, row_cost(x.cols, 0.3), [&](int64_t t) {
+  each_row(x_view.rows, row_cost(x_view.cols, 0.3), [&](int64_t t) {
+    float* scratch = thread_scratch(x.cols() + head_dim);
     const int64_t position = positions.at(t, 0);
     const float* cosines = cosines_.data() + position * half;
     const float* sines = sines_.data() + position * half;
     if (position < 0 || position >= kTablePositions) {
-      float* own = thread_scratch(head_dim);
+      float* own = scratch + x.cols();
       for (int64_t i = 0; i < half; ++i) {
         const double angle =
             static_cast<double>(position) * static_cast<double>(frequencies_[static_cast<size_t>(i)]);
@@ -142,45 +163,73 @@ void CpuBackend::rotary(View x_view, ConstView positions_view, ConstView inverse
       cosines = own;
       sines = own + half;
     }
-    kernels_.rotary(x.row(t), cosines, sines, inverse ? -1.0F : 1.0F, heads, head_dim);
+    float* row = x.room(t, scratch);
+    x.read(t, row);
+    kernels_.rotary(row, cosines, sines, inverse ? -1.0F : 1.0F, heads, head_dim);
+    x.put(t, row);
   });
+  written(x_view);
 }
 
 void CpuBackend::swiglu(View out_view, ConstView gate_up_view) {
-  checks::swiglu(out_view, gate_up_view, DType::f32);
-  const Matrix<float> out(out_view);
-  const Matrix<const float> gate_up(gate_up_view);
-  each_row(out.rows, row_cost(out.cols, 0.5), [&](int64_t t) {
-    kernels_.swiglu(out.row(t), gate_up.row(t), gate_up.row(t) + out.cols, out.cols);
+  checks::swiglu(out_view, gate_up_view, types_);
+  const WritableRows out = computed(out_view);
+  const ComputedRows gate_up = computed(gate_up_view);
+  const int64_t cols = out_view.cols;
+  each_row(out_view.rows, row_cost(cols, 0.5), [&](int64_t t) {
+    float* scratch = thread_scratch(3 * cols);
+    const float* gate = gate_up.read(t, scratch);
+    float* result = out.room(t, scratch + 2 * cols);
+    kernels_.swiglu(result, gate, gate + cols, cols);
+    out.put(t, result);
   });
+  written(out_view);
 }
 
 void CpuBackend::swiglu_backward(View dgate_up_view, ConstView dout_view, ConstView gate_up_view) {
-  checks::swiglu(dout_view, gate_up_view, DType::f32);
-  checks::swiglu(dout_view, dgate_up_view, DType::f32);
-  const Matrix<float> dgate_up(dgate_up_view);
-  const Matrix<const float> dout(dout_view), gate_up(gate_up_view);
-  each_row(dout.rows, row_cost(dout.cols, 0.7), [&](int64_t t) {
-    kernels_.swiglu_backward(dgate_up.row(t), dgate_up.row(t) + dout.cols, dout.row(t), gate_up.row(t),
-                             gate_up.row(t) + dout.cols, dout.cols);
+  checks::swiglu(dout_view, gate_up_view, types_);
+  checks::swiglu(dout_view, dgate_up_view, types_);
+  const WritableRows dgate_up = computed(dgate_up_view);
+  const ComputedRows dout = computed(dout_view), gate_up = computed(gate_up_view);
+  const int64_t cols = dout_view.cols;
+  each_row(dout_view.rows, row_cost(cols, 0.7), [&](int64_t t) {
+    float* scratch = thread_scratch(5 * cols);
+    const float* gate = gate_up.read(t, scratch);
+    const float* upstream = dout.read(t, scratch + 2 * cols);
+    float* result = dgate_up.room(t, scratch + 3 * cols);
+    kernels_.swiglu_backward(result, result + cols, upstream, gate, gate + cols, cols);
+    dgate_up.put(t, result);
   });
+  written(dgate_up_view);
 }
 
 void CpuBackend::gelu(View out_view, ConstView in_view) {
-  checks::same_shape("gelu", out_view, in_view, DType::f32);
-  const Matrix<float> out(out_view);
-  const Matrix<const float> in(in_view);
-  each_row(in.rows, row_cost(in.cols, 0.5),
-           [&](int64_t t) { kernels_.gelu(out.row(t), in.row(t), in.cols); });
+  checks::same_shape_computed("gelu", out_view, in_view, types_);
+  const WritableRows out = computed(out_view);
+  const ComputedRows in = computed(in_view);
+  const int64_t cols = in_view.cols;
+  each_row(in_view.rows, row_cost(cols, 0.5), [&](int64_t t) {
+    float* scratch = thread_scratch(2 * cols);
+    float* result = out.room(t, scratch + cols);
+    kernels_.gelu(result, in.read(t, scratch), cols);
+    out.put(t, result);
+  });
+  written(out_view);
 }
 
 void CpuBackend::gelu_backward(View din_view, ConstView dout_view, ConstView in_view) {
-  checks::same_shape("gelu_backward", din_view, in_view, DType::f32);
-  checks::same_shape("gelu_backward", dout_view, in_view, DType::f32);
-  const Matrix<float> din(din_view);
-  const Matrix<const float> dout(dout_view), in(in_view);
-  each_row(in.rows, row_cost(in.cols, 0.7),
-           [&](int64_t t) { kernels_.gelu_backward(din.row(t), dout.row(t), in.row(t), in.cols); });
+  checks::same_shape_computed("gelu_backward", din_view, in_view, types_);
+  checks::same_shape_computed("gelu_backward", dout_view, in_view, types_);
+  const WritableRows din = computed(din_view);
+  const ComputedRows dout = computed(dout_view), in = computed(in_view);
+  const int64_t cols = in_view.cols;
+  each_row(in_view.rows, row_cost(cols, 0.7), [&](int64_t t) {
+    float* scratch = thread_scratch(3 * cols);
+    float* result = din.room(t, scratch + 2 * cols);
+    kernels_.gelu_backward(result, dout.read(t, scratch), in.read(t, scratch + cols), cols);
+    din.put(t, result);
+  });
+  written(din_view);
 }
 
 }  // namespace gristmill::runtime::cpu

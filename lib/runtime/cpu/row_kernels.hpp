@@ -13,6 +13,14 @@ GRISTMILL_INLINE void clear(float* sums, int64_t size) {
   for (int64_t i = 0; i < size; ++i) sums[i] = 0;
 }
 
+void widen(float* out, const uint16_t* in, int64_t size) {
+  each_vector(size, [&](int64_t i, auto get, auto put) { put(out + i, get(in + i)); });
+}
+
+void narrow(uint16_t* out, const float* in, int64_t size) {
+  each_vector(size, [&](int64_t i, auto get, auto put) { put(out + i, get(in + i)); });
+}
+
 void rmsnorm(const NormRows& args) {
   for (int64_t r = 0; r < args.rows; ++r) {
     const float* in = args.in + r * args.in_stride;

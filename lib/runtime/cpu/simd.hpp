@@ -26,7 +26,10 @@ constexpr int64_t kLanes = 4;
 
 typedef float Vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t IntVec __attribute__((vector_size(kLanes * 4)));
+typedef uint32_t BitVec __attribute__((vector_size(kLanes * 4)));
+typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2)));
 typedef float LooseVec __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+typedef uint16_t LooseHalfVec __attribute__((vector_size(kLanes * 2), aligned(2), may_alias));
 
 GRISTMILL_INLINE Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
 GRISTMILL_INLINE void store(float* to, Vec value) { *reinterpret_cast<LooseVec*>(to) = value; }
@@ -39,6 +42,25 @@ GRISTMILL_INLINE Vec splat(float value) {
   return Vec{value, value, value, value};
 #endif
 }
+
+// bf16 is the upper half of a float (runtime/bfloat16.hpp), as bits in uint16_t. Rounding is done on
+// integers, so that all instruction sets give the same bits, denormals and NaN included.
+GRISTMILL_INLINE Vec load(const uint16_t* from) {
+  const HalfVec half = *reinterpret_cast<const LooseHalfVec*>(from);
+  return reinterpret_cast<Vec>(__builtin_convertvector(half, BitVec) << 16);
+}
+/// The upper halves hold the nearest bf16; the lower ones are not cleared.
+GRISTMILL_INLINE BitVec nearest_half(Vec value) {
+  const BitVec bits = reinterpret_cast<BitVec>(value);
+  return value == value ? bits + 0x7FFF + ((bits >> 16) & 1) : bits | 0x400000;
+}
+GRISTMILL_INLINE Vec rounded_to_half(Vec value) {
+  return reinterpret_cast<Vec>(nearest_half(value) & 0xFFFF0000);
+}
+GRISTMILL_INLINE void store(uint16_t* to, Vec value) {
+  *reinterpret_cast<LooseHalfVec*>(to) = __builtin_convertvector(nearest_half(value) >> 16, HalfVec);
+}
+
 /// a > b ? a : b, so that b wins where one is no number.
 GRISTMILL_INLINE Vec larger(Vec a, Vec b) {
 #if defined(__AVX512F__)
@@ -85,12 +107,30 @@ GRISTMILL_INLINE Vec square_root(Vec x) {
 
 /// The first `count` floats (0 < count < kLanes), zero behind.
 GRISTMILL_INLINE Vec load_part(const float* from, int64_t count) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << count) - 1), from);
+#else
   float lanes[kLanes] = {};
   for (int64_t i = 0; i < count; ++i) lanes[i] = from[i];
   return load(lanes);
+#endif
 }
 GRISTMILL_INLINE void store_part(float* to, Vec value, int64_t count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << count) - 1), value);
+#else
   float lanes[kLanes];
+  store(lanes, value);
+  for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
+#endif
+}
+GRISTMILL_INLINE Vec load_part(const uint16_t* from, int64_t count) {
+  uint16_t lanes[kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = from[i];
+  return load(lanes);
+}
+GRISTMILL_INLINE void store_part(uint16_t* to, Vec value, int64_t count) {
+  uint16_t lanes[kLanes];
   store(lanes, value);
   for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
 }
@@ -119,13 +159,13 @@ GRISTMILL_INLINE void each_vector(int64_t size, Body body) {
   int64_t i = 0;
   for (; i + kLanes <= size; i += kLanes) {
     body(
-        i, [](const float* from) { return load(from); }, [](float* to, Vec value) { store(to, value); });
+        i, [](const auto* from) { return load(from); }, [](auto* to, Vec value) { store(to, value); });
   }
   const int64_t rest = size - i;
   if (rest > 0) {
     body(
-        i, [rest](const float* from) { return load_part(from, rest); },
-        [rest](float* to, Vec value) { store_part(to, value, rest); });
+        i, [rest](const auto* from) { return load_part(from, rest); },
+        [rest](auto* to, Vec value) { store_part(to, value, rest); });
   }
 }
 

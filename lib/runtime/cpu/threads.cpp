@@ -1,3 +1,5 @@
+#include <time.h>
+
 #include <algorithm>
 #include <memory>
 #include <new>
@@ -19,6 +21,12 @@ struct ScratchMemory {
 
 constexpr double kWakeUp = 20000;  // nanoseconds that a loop over threads must be worth
 
+double thread_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
 }  // namespace
 
 float* thread_scratch(int64_t floats) {
@@ -29,6 +37,34 @@ float* thread_scratch(int64_t floats) {
     mine.floats = floats;
   }
   return mine.memory.get();
+}
+
+CpuBackend::CpuBackend(int threads, DType compute)
+    : kernels_(choose_kernels()),
+      types_(DType::f32, compute),
+      products_(compute == DType::bf16 ? kernels_.mixed : kernels_.exact),
+      pool_(threads) {}
+
+/// One thread's rate by its own processor time, the best of a few runs (slower ones were disturbed), times
+/// the number of threads.
+double CpuBackend::peak_flops() {
+  if (peak_flops_ > 0) return peak_flops_;
+  constexpr double kSeconds = 0.004;
+  constexpr int kRuns = 5;
+  float sink = 0;
+  int64_t rounds = 1000;
+  for (int run = 0; peak_flops_ == 0 || run < kRuns;) {
+    const double begin = thread_seconds();
+    const double done = products_.multiply_adds(rounds, &sink);
+    const double seconds = thread_seconds() - begin;
+    if (seconds < kSeconds) {
+      rounds *= 2;
+    } else {
+      peak_flops_ = std::max(peak_flops_, done / seconds * pool_.threads());
+      ++run;
+    }
+  }
+  return peak_flops_;
 }
 
 void CpuBackend::each_block(int64_t size, int64_t block, double cost,

@@ -1,0 +1,178 @@
+#pragma once
+
+// Packing: strips of `width` lines (rows of a, columns of b) lie step by step, to[step · width + line], so
+// that the tile loop reads both operands in order. A step is one item of 32 bits: a float, a float rounded to
+// bf16, or a pair of bf16 that follow each other along the depth.
+
+#include "runtime/cpu/kernels.hpp"
+#include "runtime/cpu/simd.hpp"
+
+namespace gristmill::runtime::cpu {
+namespace {
+
+/// f32 as it is.
+struct Exact {
+  static constexpr int64_t kStep = 1;
+  GRISTMILL_INLINE static Vec item(Vec value) { return value; }
+  GRISTMILL_INLINE static Vec multiply(Vec a, Vec b, Vec sum) { return fma(a, b, sum); }
+  GRISTMILL_INLINE static Vec busy(Vec sum, Vec a, Vec b) { return fma(sum, a, b); }
+};
+
+/// bf16 in the form of floats, where no instruction multiplies it.
+struct Rounded : Exact {
+  GRISTMILL_INLINE static Vec item(Vec value) { return rounded_to_half(value); }
+};
+
+#if defined(__AVX512BF16__)
+/// Pairs of bf16. The instruction adds both products of a pair to the sum, rounds to nearest even and takes
+/// denormals (below 2^-126) for zero.
+struct Paired {
+  static constexpr int64_t kStep = 2;
+  GRISTMILL_INLINE static Vec multiply(Vec a, Vec b, Vec sum) {
+    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+  }
+  GRISTMILL_INLINE static Vec busy(Vec sum, Vec a, Vec b) { return multiply(a, b, sum); }
+};
+#endif
+
+typedef float Quad __attribute__((vector_size(16)));
+typedef float LooseQuad __attribute__((vector_size(16), aligned(2), may_alias));
+typedef uint32_t LooseItem __attribute__((aligned(2), may_alias));
+
+/// Four rows of four items, transposed.
+GRISTMILL_INLINE void transpose_quad(float* to, int64_t to_stride, const char* from, int64_t from_bytes) {
+  typedef int32_t Index __attribute__((vector_size(16)));
+  const Quad r0 = *reinterpret_cast<const LooseQuad*>(from);
+  const Quad r1 = *reinterpret_cast<const LooseQuad*>(from + from_bytes);
+  const Quad r2 = *reinterpret_cast<const LooseQuad*>(from + 2 * from_bytes);
+  const Quad r3 = *reinterpret_cast<const LooseQuad*>(from + 3 * from_bytes);
+  const Quad low01 = __builtin_shuffle(r0, r1, Index{0, 4, 1, 5}),
+             low23 = __builtin_shuffle(r2, r3, Index{0, 4, 1, 5});
+  const Quad high01 = __builtin_shuffle(r0, r1, Index{2, 6, 3, 7}),
+             high23 = __builtin_shuffle(r2, r3, Index{2, 6, 3, 7});
+  *reinterpret_cast<LooseQuad*>(to) = __builtin_shuffle(low01, low23, Index{0, 1, 4, 5});
+  *reinterpret_cast<LooseQuad*>(to + to_stride) = __builtin_shuffle(low01, low23, Index{2, 3, 6, 7});
+  *reinterpret_cast<LooseQuad*>(to + 2 * to_stride) = __builtin_shuffle(high01, high23, Index{0, 1, 4, 5});
+  *reinterpret_cast<LooseQuad*>(to + 3 * to_stride) = __builtin_shuffle(high01, high23, Index{2, 3, 6, 7});
+}
+
+/// to[c·to_stride + r] = item c of row r, rows from_bytes apart (perhaps not a multiple of 4), in runs of
+/// columns whose destination stays in the first-level cache.
+GRISTMILL_INLINE void transpose_items(float* to, int64_t to_stride, const char* from, int64_t from_bytes,
+                                      int64_t rows, int64_t cols) {
+  constexpr int64_t kRun = 128;
+  const auto move = [&](int64_t r, int64_t c) {
+    *reinterpret_cast<LooseItem*>(to + c * to_stride + r) =
+        *reinterpret_cast<const LooseItem*>(from + r * from_bytes + 4 * c);
+  };
+  for (int64_t begin = 0; begin < cols; begin += kRun) {
+    const int64_t end = lesser(begin + kRun, cols);
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      int64_t c = begin;
+      for (; c + 4 <= end; c += 4) {
+        transpose_quad(to + c * to_stride + r, to_stride, from + r * from_bytes + 4 * c, from_bytes);
+      }
+      for (; c < end; ++c) {
+        for (int64_t i = r; i < r + 4; ++i) move(i, c);
+      }
+    }
+    for (; r < rows; ++r) {
+      for (int64_t c = begin; c < end; ++c) move(r, c);
+    }
+  }
+}
+
+/// to[c·to_stride + r] = from[r·from_stride + c].
+GRISTMILL_INLINE void transpose(float* to, int64_t to_stride, const float* from, int64_t from_stride,
+                                int64_t rows, int64_t cols) {
+  transpose_items(to, to_stride, reinterpret_cast<const char*>(from), 4 * from_stride, rows, cols);
+}
+
+GRISTMILL_INLINE int64_t bytes_of(const Operand& m) { return m.narrow ? 2 : 4; }
+GRISTMILL_INLINE const char* element(const Operand& m, int64_t row, int64_t col) {
+  return static_cast<const char*>(m.data) + (row * m.stride + col) * bytes_of(m);
+}
+
+constexpr int64_t kStageLines = 32, kStageItems = 128;
+
+/// Converts a run of one line (contiguous along the depth) to items.
+template <class Format>
+GRISTMILL_INLINE void stage_line(float* items, const char* from, bool narrow, int64_t depth) {
+  const auto each = [&](const auto* source) {
+    if constexpr (Format::kStep == 2) {
+      uint16_t* halves = reinterpret_cast<uint16_t*>(items);
+      each_vector(depth, [&](int64_t i, auto get, auto put) { put(halves + i, get(source + i)); });
+      if (depth % 2 != 0) halves[depth] = 0;
+    } else {
+      each_vector(depth,
+                  [&](int64_t i, auto get, auto put) { put(items + i, Format::item(get(source + i))); });
+    }
+  };
+  if (narrow) {
+    each(reinterpret_cast<const uint16_t*>(from));
+  } else {
+    each(reinterpret_cast<const float*>(from));
+  }
+}
+
+template <class Format>
+constexpr bool is_stored_as_items(bool narrow) {
+  if (narrow) return Format::kStep == 2;
+  return __is_same(Format, Exact);
+}
+
+/// Lines that are contiguous along the depth: a transposition of items. At most kStageLines lines.
+template <class Format>
+void pack_deep(float* to, int64_t width, const Operand& m, const char* from, int64_t lines, int64_t depth) {
+  const int64_t line_bytes = m.stride * bytes_of(m);
+  int64_t done = 0;
+  if (is_stored_as_items<Format>(m.narrow)) {
+    done = depth / Format::kStep * Format::kStep;
+    transpose_items(to, width, from, line_bytes, lines, depth / Format::kStep);
+  }
+  alignas(64) float stage[kStageLines * kStageItems];
+  for (; done < depth; done += kStageItems * Format::kStep) {
+    const int64_t run = lesser(kStageItems * Format::kStep, depth - done);
+    for (int64_t line = 0; line < lines; ++line) {
+      stage_line<Format>(stage + line * kStageItems, from + line * line_bytes + done * bytes_of(m), m.narrow,
+                         run);
+    }
+    transpose(to + done / Format::kStep * width, width, stage, kStageItems, lines,
+              (run + Format::kStep - 1) / Format::kStep);
+  }
+}
+
+/// Lines side by side, the depth from row to row.
+template <class Format, class Element>
+void pack_wide(float* to, int64_t width, const Element* from, int64_t stride, int64_t lines, int64_t depth) {
+  if constexpr (Format::kStep == 2) {
+    for (int64_t k = 0; k < depth; k += 2, to += width, from += 2 * stride) {
+      const bool whole = k + 1 < depth;
+      each_vector(lines, [&](int64_t i, auto get, auto put) {
+        const BitVec first = nearest_half(get(from + i)) >> 16;
+        const BitVec second = whole ? nearest_half(get(from + stride + i)) & 0xFFFF0000 : BitVec{};
+        put(to + i, reinterpret_cast<Vec>(first | second));
+      });
+    }
+  } else {
+    for (int64_t k = 0; k < depth; ++k, to += width, from += stride) {
+      each_vector(lines, [&](int64_t i, auto get, auto put) { put(to + i, Format::item(get(from + i))); });
+    }
+  }
+}
+
+/// A strip of `lines` from `from`; `deep` = contiguous along the depth.
+template <class Format>
+void pack_strip(float* to, int64_t width, const Operand& m, bool deep, const char* from, int64_t lines,
+                int64_t depth) {
+  if (deep) return pack_deep<Format>(to, width, m, from, lines, depth);
+  if (m.narrow) {
+    pack_wide<Format>(to, width, reinterpret_cast<const uint16_t*>(from), m.stride, lines, depth);
+  } else {
+    pack_wide<Format>(to, width, reinterpret_cast<const float*>(from), m.stride, lines, depth);
+  }
+}
+
+}  // namespace
+}  // namespace gristmill::runtime::cpu
