@@ -56,6 +56,9 @@ void Config::validate() const {
   if (heads * head_dim > kMaxWidth) {
     fail(Kind::usage, "model: heads × head_dim (", heads, " × ", head_dim, ") is more than 2^20");
   }
+  if (mup_base_dim < 0 || mup_base_dim > kMaxWidth) {
+    fail(Kind::usage, "model: mup_base_dim = ", mup_base_dim, " is out of range");
+  }
   if (layers > 4096) fail(Kind::usage, "model: layers = ", layers, " is more than 4096");
   const auto wide = [](int64_t value) { return static_cast<double>(value); };
   const double layer_size = wide(dim) * (2 * wide(heads + kv_heads) * wide(head_dim) + 3 * wide(hidden_dim));

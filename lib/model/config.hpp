@@ -42,6 +42,11 @@ struct Config {
   /// Initial weights only: the two maps of each layer that write to the residual stream start at 0, so that
   /// every layer starts as the identity (Zhang et al. 2019).
   bool zero_init = false;
+  /// Width scaling (µP, Yang et al. 2022, table 8 in its form for Adam): initial weights and learning rates
+  /// are those that a model of this width would have, scaled so that the best learning rate stays where it
+  /// was found there. Keep head_dim and the ratios of the other widths to dim. 0 = off. The forward pass does
+  /// not change.
+  int64_t mup_base_dim = 0;
   uint32_t bos_token = 0, eos_token = 0, pad_token = 0;
 
   /// Error{usage} that names the field when the numbers do not fit together.

@@ -310,6 +310,7 @@ Config Config::from_json(const Json& json, const std::string& where) {
     config.eos_token = token_or(json, "eos_token_id", 0);
     config.pad_token = token_or(json, "pad_token_id", config.eos_token);
     config.zero_init = bool_or(json, "gristmill_zero_init", false);
+    config.mup_base_dim = int_or(json, "gristmill_mup_base_dim", 0);
     config.validate();
   } catch (const Error& error) {
     const std::string message = error.what();
@@ -336,6 +337,7 @@ Json Config::to_json() const {
     json["label2id"]["LABEL_0"] = 0;
   }
   if (zero_init) json["gristmill_zero_init"] = true;
+  if (mup_base_dim != 0) json["gristmill_mup_base_dim"] = mup_base_dim;
   json["torch_dtype"] = "float32";
   return json;
 }

@@ -1,4 +1,10 @@
 // The parameter table of both families, the arena, and initial weights.
+//
+// Width scaling (µP; Yang et al. 2022, tables 3 and 8) with m = dim / base dim and Adam: hidden matrices
+// start at std / √m and learn at rate / m; an untied head starts at std / m and learns at rate / m;
+// embeddings, norms and biases stay. A tied head needs its logits divided by m. That factor stands in the
+// final norm instead, which starts at 1 / m and learns at rate / m: the same function and, for Adam, the same
+// steps, and other programs read the model without knowing of it.
 
 #include "model/parameters.hpp"
 
@@ -26,9 +32,25 @@ class TableBuilder {
     add({std::move(name), {size}, 1, size, 0, false, 0, true});
   }
   void bias(std::string name, int64_t size) { add({std::move(name), {size}, 1, size, 0, false, 0, false}); }
+  /// Scales what was added since as hidden matrices, vectors aside.
+  void scale_hidden(size_t first, double width) {
+    for (size_t i = first; i < table_.size(); ++i) {
+      if (table_[i].decay) scale(table_[i], 1 / std::sqrt(width), 1 / width);
+    }
+  }
+  /// Scales all that was added since as what stands between the last layer and the logits.
+  void scale_output(size_t first, double width) {
+    for (size_t i = first; i < table_.size(); ++i) scale(table_[i], 1 / width, 1 / width);
+  }
+  size_t size() const { return table_.size(); }
   std::vector<ParameterInfo> take() { return std::move(table_); }
 
  private:
+  static void scale(ParameterInfo& info, double initial, double learning_rate) {
+    info.initial_std *= initial;
+    info.initial_scale *= initial;
+    info.learning_rate_scale *= learning_rate;
+  }
   void add(ParameterInfo info) {
     info.offset = next_;
     next_ += (info.size() + kAlignment - 1) / kAlignment * kAlignment;
@@ -87,6 +109,24 @@ void add_gpt2_layer(TableBuilder& table, const Config& config, int64_t layer) {
   table.bias(prefix + "mlp.c_proj.bias", dim);
 }
 
+void add_embeddings(TableBuilder& table, const Config& config) {
+  if (config.family == Family::llama) {
+    table.matrix("model.embed_tokens.weight", config.vocab_size, config.dim, kStd);
+  } else {
+    table.matrix("transformer.wte.weight", config.vocab_size, config.dim, kStd);
+    table.matrix("transformer.wpe.weight", config.context, config.dim, kStd);
+  }
+}
+
+void add_final_norm(TableBuilder& table, const Config& config) {
+  if (config.family == Family::llama) {
+    table.norm_weight("model.norm.weight", config.dim);
+  } else {
+    table.norm_weight("transformer.ln_f.weight", config.dim);
+    table.bias("transformer.ln_f.bias", config.dim);
+  }
+}
+
 void add_head(TableBuilder& table, const Config& config) {
   if (config.head == Head::scalar) {
     // N(0, 1/(dim+1)): Stiennon et al. 2020, appendix; also what rewards and values start from in Ziegler et
@@ -101,19 +141,24 @@ void add_head(TableBuilder& table, const Config& config) {
 
 std::vector<ParameterInfo> parameter_table(const Config& config) {
   config.validate();
+  const double width = config.mup_base_dim == 0
+                           ? 1
+                           : static_cast<double>(config.dim) / static_cast<double>(config.mup_base_dim);
   TableBuilder table;
-  if (config.family == Family::llama) {
-    table.matrix("model.embed_tokens.weight", config.vocab_size, config.dim, kStd);
-    for (int64_t layer = 0; layer < config.layers; ++layer) add_llama_layer(table, config, layer);
-    table.norm_weight("model.norm.weight", config.dim);
-  } else {
-    table.matrix("transformer.wte.weight", config.vocab_size, config.dim, kStd);
-    table.matrix("transformer.wpe.weight", config.context, config.dim, kStd);
-    for (int64_t layer = 0; layer < config.layers; ++layer) add_gpt2_layer(table, config, layer);
-    table.norm_weight("transformer.ln_f.weight", config.dim);
-    table.bias("transformer.ln_f.bias", config.dim);
+  add_embeddings(table, config);
+  const size_t layers = table.size();
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    config.family == Family::llama ? add_llama_layer(table, config, layer)
+                                   : add_gpt2_layer(table, config, layer);
   }
+  table.scale_hidden(layers, width);
+  const size_t norm = table.size();
+  add_final_norm(table, config);
+  if (config.head == Head::language && config.tied) table.scale_output(norm, width);
+  const size_t head = table.size();
   add_head(table, config);
+  // A score is made for a body that was trained already: it starts as it does at any width.
+  if (config.head == Head::language) table.scale_output(head, width);
   return table.take();
 }
 
@@ -148,7 +193,8 @@ runtime::View ParameterSet::all() const { return arena_.view(); }
 void initialize(ParameterSet& parameters, uint64_t seed) {
   for (size_t i = 0; i < parameters.size(); ++i) {
     const auto& info = parameters.table()[i];
-    std::vector<float> values(static_cast<size_t>(info.size()), info.initial_one ? 1.0F : 0.0F);
+    std::vector<float> values(static_cast<size_t>(info.size()),
+                              info.initial_one ? static_cast<float>(info.initial_scale) : 0.0F);
     if (info.initial_std > 0) {
       Rng rng(seed, stream_of(RandomStream::parameters, i));
       for (auto& value : values) value = static_cast<float>(info.initial_std * rng.normal());

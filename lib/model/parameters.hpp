@@ -20,7 +20,10 @@ struct ParameterInfo {
   int64_t offset = 0;          ///< elements from the start of the arena, a multiple of 16
   bool decay = false;          ///< weight decay applies: matrices yes, norms and biases no
   double initial_std = 0;      ///< normal; 0 with initial_one false = zeros
-  bool initial_one = false;    ///< norm weights start at 1
+  bool initial_one = false;    ///< norm weights start at 1 …
+  double initial_scale = 1;    ///< … times this
+  /// The optimizer's learning rate times this: not 1 with Config::mup_base_dim.
+  double learning_rate_scale = 1;
 
   int64_t size() const { return rows * cols; }
 };

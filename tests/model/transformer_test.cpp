@@ -130,7 +130,7 @@ TEST_CASE("gradients with biases of q, k and v are the loss's slopes", "[model]"
 }
 
 TEST_CASE("gradients with normed queries and keys are the loss's slopes", "[model]") {
-  for (const int64_t kv_heads : {1, 2, 4}) {
+  for (const int64_t kv_heads : {1, 4}) {
     model::Config config = test::small_normed();
     config.kv_heads = kv_heads;
     check_language_gradients(config);
