@@ -18,13 +18,17 @@ uint64_t elements(const std::vector<ParameterInfo>& table) {
   return static_cast<uint64_t>(count);
 }
 
-/// Matrices as products take them: once as they are and once turned round, for the way back.
-uint64_t packed_elements(const std::vector<ParameterInfo>& table) {
-  int64_t count = 0;
+/// Matrices in the form that products take, as they are and turned round for the way back: in bf16 all of
+/// them are kept from update to update, else one at a time is made.
+uint64_t packed_bytes(const std::vector<ParameterInfo>& table, const MemoryPlanOptions& options) {
+  int64_t all = 0, largest = 0;
   for (const auto& info : table) {
-    if (info.rows > 1 && info.cols > 1) count += 2 * info.size();
+    if (info.rows < 2 || info.cols < 2) continue;
+    all += info.size();
+    largest = std::max(largest, info.size());
   }
-  return static_cast<uint64_t>(count);
+  const int64_t kept = options.compute == options.real ? largest : all;
+  return static_cast<uint64_t>(2 * kept) * runtime::size_of(options.compute);
 }
 
 /// The model's own, the gradient of its output, and what a forward pass that keeps nothing has beside them:
@@ -43,8 +47,9 @@ uint64_t activations(const model::Config& config, const MemoryPlanOptions& optio
 
 /// Logits of a chunk of rows, and the head's gradient before it is added to the others.
 uint64_t head_bytes(const model::Config& config, const MemoryPlanOptions& options) {
-  constexpr int64_t kLogits = int64_t{1} << 21, kFewestRows = 48;
-  const int64_t logits = std::max(kLogits, kFewestRows * config.vocab_size);
+  constexpr int64_t kChunkLogits = int64_t{1} << 24, kFewestRows = 96, kMostRows = 384;
+  const int64_t rows = std::clamp(kChunkLogits / config.vocab_size, kFewestRows, kMostRows);
+  const int64_t logits = std::min(rows, options.micro_batch_tokens) * config.vocab_size;
   return static_cast<uint64_t>(logits + config.vocab_size * config.dim) * runtime::size_of(options.real);
 }
 
@@ -62,7 +67,7 @@ MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& opt
                  moments = parameters + elements(second_moments(table, options.optimizer)) * real;
   MemoryPlan plan;
   plan.parts = {{"parameters", parameters},
-                {"packed weights", packed_elements(table) * runtime::size_of(options.compute)},
+                {"packed weights", packed_bytes(table, options)},
                 {"gradients", parameters},
                 {"optimizer state", moments},
                 {"activations of one micro-batch", activations(config, options)},
