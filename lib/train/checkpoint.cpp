@@ -82,15 +82,19 @@ std::string save_checkpoint(const std::string& run_dir, const std::vector<Object
                             const std::string& tokenizer) {
   const fs::path root = fs::path(run_dir) / "checkpoints", target = root / str("step-", state.step);
   const fs::path temporary = root / str(kTemporary, state.step);
-  remove_folder(temporary);
-  make_folder(temporary);
-  RemoveUnlessKept unfinished(temporary);
+  const Ranks* ranks = trainees.front().ranks;
+  const bool writes = ranks == nullptr || ranks->is_first();
+  if (writes) remove_folder(temporary);
+  RemoveUnlessKept unfinished(writes ? temporary : fs::path());
   for (size_t i = 0; i < trainees.size(); ++i) {
     const fs::path folder = trainee_folder(temporary, trainees, i);
-    make_folder(folder);
-    model::save_model(*trainees[i].model, folder.string(), tokenizer);
+    if (writes) {
+      make_folder(folder);
+      model::save_model(*trainees[i].model, folder.string(), tokenizer);
+    }
     optimizers[i].save((folder / "optimizer.safetensors").string());
   }
+  if (!writes) return target.string();
   write_file((temporary / "trainer.json").string(), state.to_json().dump(2) + "\n");
   remove_folder(target);
   rename_durably(temporary.string(), target.string());

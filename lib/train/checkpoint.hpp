@@ -28,7 +28,7 @@ struct TrainerState {
   static TrainerState from_json(const Json& json);
 };
 
-/// Writes checkpoints/step-N and returns its path.
+/// Writes checkpoints/step-N and returns its path. Of several ranks all call it and the first writes.
 std::string save_checkpoint(const std::string& run_dir, const std::vector<Objective::Trainee>& trainees,
                             const std::vector<Optimizer>& optimizers, const TrainerState& state,
                             const std::string& tokenizer);

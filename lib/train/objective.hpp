@@ -9,6 +9,7 @@
 
 #include "base/json.hpp"
 #include "model/transformer.hpp"
+#include "train/ranks.hpp"
 
 namespace gristmill::train {
 
@@ -30,6 +31,7 @@ class Objective {
   struct Trainee {
     std::string name;
     model::Transformer* model;
+    Ranks* ranks = nullptr;  ///< of an objective whose micro-batches several ranks share; null = one process
   };
   virtual std::vector<Trainee> trainees() = 0;
 
@@ -37,7 +39,8 @@ class Objective {
   virtual int64_t total_steps() const = 0;
   /// Computes the gradients of optimizer step `step` (0-based), all micro-batches of it, divided by the
   /// number of tokens (or pairs) of the whole step and not averaged by micro-batch. Which data a step sees is
-  /// a function of (seed, step) and restored state alone.
+  /// a function of (seed, step) and restored state alone. Of several ranks each computes its share, with
+  /// Ranks::end_round() and end_step(), and has the sums of all in the metrics.
   virtual void accumulate(int64_t step, StepMetrics& metrics) = 0;
   /// Held-out figures ("val_loss" …) for the metrics; empty if there is no validation data.
   virtual std::map<std::string, double> validate() { return {}; }

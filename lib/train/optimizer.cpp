@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <span>
 #include <utility>
 
 #include "base/error.hpp"
-#include "model/safetensors.hpp"
 
 namespace gristmill::train {
 
@@ -14,48 +14,54 @@ using model::ParameterSet;
 
 namespace {
 
-bool trains_with_muon(const model::ParameterInfo& info, OptimizerKind kind) {
-  return kind == OptimizerKind::muon && is_hidden_matrix(info);
-}
-
 double sum_of_squares(runtime::ConstView in, runtime::View sum, runtime::Device& device) {
+  if (in.cols == 0) return 0;  // a rank may own nothing
   device.backend().sum_of_squares(sum, in);
   return runtime::read_real(device, sum).front();
 }
 
-void save_set(model::SafetensorsWriter& writer, const ParameterSet& set, const char* prefix) {
-  for (size_t i = 0; i < set.size(); ++i) {
-    const auto& info = set.table()[i];
-    if (set.device().real() == runtime::DType::f64) {
-      const auto values = runtime::read_real(set.device(), set.view(i));
-      writer.add(prefix + info.name, info.shape, std::span<const double>(values));
-    } else {
-      const auto values = runtime::read_float(set.device(), set.view(i));
-      writer.add(prefix + info.name, info.shape, std::span<const float>(values));
+/// The part of a table that lies in `own`, laid out from its begin. A tensor that is cut is a row of
+/// elements.
+std::vector<model::ParameterInfo> part_of(const std::vector<model::ParameterInfo>& table,
+                                          runtime::Range own) {
+  std::vector<model::ParameterInfo> part;
+  for (model::ParameterInfo info : table) {
+    const int64_t whole = info.size(), first = std::max(info.offset, own.first),
+                  size = std::min(info.offset + whole, own.end()) - first;
+    if (size <= 0) continue;
+    if (size < whole) {
+      info.shape = {size};
+      info.rows = 1;
+      info.cols = size;
     }
+    info.offset = first - own.first;
+    part.push_back(std::move(info));
   }
+  return part;
 }
 
-void load_set(const model::SafetensorsReader& reader, ParameterSet& set, const std::string& prefix,
-              const std::string& path) {
-  for (size_t i = 0; i < set.size(); ++i) {
-    const auto& info = set.table()[i];
-    const auto found = reader.tensors().find(prefix + info.name);
-    if (found == reader.tensors().end())
-      fail(Kind::input, path, ": tensor ", prefix, info.name, " is missing");
-    if (found->second.shape != info.shape) {
-      fail(Kind::input, path, ": tensor ", prefix, info.name, " does not have the model's shape");
-    }
-    const auto values = reader.read_double(prefix + info.name);
-    if (!std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); })) {
-      fail(Kind::input, path, ": tensor ", prefix, info.name,
-           " is not finite; go back to an earlier checkpoint");
-    }
-    runtime::write_real(set.device(), set.view(i), std::span<const double>(values));
-  }
+bool is_in(const ParameterSet& set, const model::ParameterInfo& info) {
+  return std::any_of(set.table().begin(), set.table().end(),
+                     [&](const model::ParameterInfo& own) { return own.name == info.name; });
+}
+
+std::vector<double> read_moment(const model::SafetensorsReader& reader, const std::string& name,
+                                const std::vector<int64_t>& shape, const std::string& path) {
+  const auto found = reader.tensors().find(name);
+  if (found == reader.tensors().end()) fail(Kind::input, path, ": tensor ", name, " is missing");
+  if (found->second.shape != shape)
+    fail(Kind::input, path, ": tensor ", name, " does not have the model's shape");
+  auto values = reader.read_double(name);
+  if (!std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); }))
+    fail(Kind::input, path, ": tensor ", name, " is not finite; go back to an earlier checkpoint");
+  return values;
 }
 
 }  // namespace
+
+bool is_whole(const model::ParameterInfo& info, OptimizerKind kind) {
+  return kind == OptimizerKind::muon && is_hidden_matrix(info);
+}
 
 std::vector<model::ParameterInfo> second_moments(const std::vector<model::ParameterInfo>& table,
                                                  OptimizerKind kind) {
@@ -63,7 +69,7 @@ std::vector<model::ParameterInfo> second_moments(const std::vector<model::Parame
   std::vector<model::ParameterInfo> result;
   int64_t next = 0;
   for (const auto& info : table) {
-    if (trains_with_muon(info, kind)) continue;
+    if (is_whole(info, kind)) continue;
     result.push_back(info);
     result.back().offset = next;
     next += (info.size() + kAlignment - 1) / kAlignment * kAlignment;
@@ -72,13 +78,16 @@ std::vector<model::ParameterInfo> second_moments(const std::vector<model::Parame
 }
 
 Optimizer::Optimizer(runtime::Device& device, const std::vector<model::ParameterInfo>& table,
-                     const OptimizerOptions& options)
+                     const OptimizerOptions& options, Ranks* ranks)
     : options_(options),
-      m_(device, table),
-      v_(device, second_moments(table, options.kind)),
+      ranks_(ranks != nullptr && ranks->size() > 1 ? ranks : nullptr),
+      table_(table),
+      own_(ranks_ != nullptr ? ranks_->own() : runtime::Range{0, std::numeric_limits<int64_t>::max()}),
+      m_(device, part_of(table, own_)),
+      v_(device, second_moments(m_.table(), options.kind)),
       sum_(device, runtime::DType::f64, 1, 1),
       muon_(device) {
-  plan(table);
+  plan(m_.table());
 }
 
 void Optimizer::plan(const std::vector<model::ParameterInfo>& table) {
@@ -86,7 +95,7 @@ void Optimizer::plan(const std::vector<model::ParameterInfo>& table) {
   bool joins = false;
   for (size_t i = 0; i < table.size(); ++i) {
     const auto& info = table[i];
-    if (trains_with_muon(info, options_.kind)) {
+    if (is_whole(info, options_.kind)) {
       hidden_.push_back(i);
       joins = false;
       continue;
@@ -102,13 +111,19 @@ void Optimizer::plan(const std::vector<model::ParameterInfo>& table) {
 }
 
 double Optimizer::gradient_norm(const ParameterSet& gradients) {
+  if (ranks_ != nullptr) return ranks_->norm(gradients);
   return std::sqrt(sum_of_squares(gradients.all(), sum_.view(), m_.device()));
 }
 
 bool Optimizer::is_finite() {
   auto& device = m_.device();
-  return std::isfinite(sum_of_squares(m_.all(), sum_.view(), device)) &&
-         std::isfinite(sum_of_squares(v_.all(), sum_.view(), device));
+  const bool finite = std::isfinite(sum_of_squares(m_.all(), sum_.view(), device)) &&
+                      std::isfinite(sum_of_squares(v_.all(), sum_.view(), device));
+  return ranks_ != nullptr ? !ranks_->any(!finite) : finite;
+}
+
+runtime::View Optimizer::own(const ParameterSet& set, int64_t offset, int64_t size) const {
+  return set.all().col_range(own_.first + offset, size);
 }
 
 void Optimizer::update(ParameterSet& parameters, const ParameterSet& gradients, double norm,
@@ -126,23 +141,70 @@ void Optimizer::update(ParameterSet& parameters, const ParameterSet& gradients, 
   muon.momentum = options_.momentum;
   muon.weight_decay = options_.weight_decay;
   muon.gradient_scale = args.gradient_scale;
-  for (const size_t i : hidden_) muon_.update(parameters.view(i), m_.view(i), gradients.view(i), muon);
+  for (const size_t i : hidden_) {
+    const auto& info = m_.table()[i];
+    const auto part = [&](const ParameterSet& set) {
+      return own(set, info.offset, info.size()).reshaped(info.rows, info.cols);
+    };
+    muon_.update(part(parameters), m_.view(i), part(gradients), muon);
+  }
+  if (ranks_ != nullptr) ranks_->share(parameters);
 }
 
 void Optimizer::update_adamw(ParameterSet& parameters, const ParameterSet& gradients, runtime::AdamW args) {
   for (const auto& range : ranges_) {
     args.weight_decay = range.decay ? options_.weight_decay : 0;
-    const auto part = [&](const ParameterSet& set) { return set.all().col_range(range.offset, range.size); };
-    m_.device().backend().adamw(part(parameters), part(m_),
-                                v_.all().col_range(range.second_offset, range.size), part(gradients), args);
+    m_.device().backend().adamw(
+        own(parameters, range.offset, range.size), m_.all().col_range(range.offset, range.size),
+        v_.all().col_range(range.second_offset, range.size), own(gradients, range.offset, range.size), args);
   }
 }
+
+void Optimizer::save_set(model::SafetensorsWriter& writer, const ParameterSet& set,
+                         const char* prefix) const {
+  const bool is_second = &set == &v_;
+  const auto add = [&](const model::ParameterInfo& info, auto real) {
+    using Real = decltype(real);
+    const auto sizes = ranks_ != nullptr ? ranks_->sizes_of(info) : std::vector<int64_t>{info.size()};
+    const auto mine = is_in(set, info) ? set.view(info.name).reshaped(1, sizes[rank()]) : runtime::View();
+    std::vector<Real> values;
+    if (ranks_ != nullptr) {
+      values = ranks_->collect<Real>(mine, sizes);
+    } else {
+      values.resize(static_cast<size_t>(info.size()));
+      set.device().read(values.data(), mine.data, values.size() * sizeof(Real));
+    }
+    if (rank() == 0) writer.add(prefix + info.name, info.shape, std::span<const Real>(values));
+  };
+  for (const auto& info : table_) {
+    if (is_second && is_whole(info, options_.kind)) continue;
+    if (set.device().real() == runtime::DType::f64) {
+      add(info, double{});
+    } else {
+      add(info, float{});
+    }
+  }
+}
+
+void Optimizer::load_set(const model::SafetensorsReader& reader, ParameterSet& set, const std::string& prefix,
+                         const std::string& path) {
+  for (const auto& info : table_) {
+    if (!is_in(set, info)) continue;
+    const auto values = read_moment(reader, prefix + info.name, info.shape, path);
+    const auto view = set.view(info.name);
+    const auto first = static_cast<size_t>(std::max<int64_t>(0, own_.first - info.offset));
+    runtime::write_real(set.device(), view,
+                        std::span<const double>(values).subspan(first, static_cast<size_t>(view.size())));
+  }
+}
+
+size_t Optimizer::rank() const { return ranks_ != nullptr ? static_cast<size_t>(ranks_->rank()) : 0; }
 
 void Optimizer::save(const std::string& path) const {
   model::SafetensorsWriter writer;
   save_set(writer, m_, "m.");
   save_set(writer, v_, "v.");
-  writer.write(path);
+  if (rank() == 0) writer.write(path);
 }
 
 void Optimizer::load(const std::string& path) {

@@ -85,8 +85,9 @@ int64_t WindowStream::at(int64_t position) {
 
 PretrainObjective::PretrainObjective(model::Transformer& model, shard::TokenSet tokens,
                                      std::optional<shard::TokenSet> held_out, const PretrainOptions& options,
-                                     std::optional<shard::TokenSet> anneal)
+                                     std::optional<shard::TokenSet> anneal, Ranks* ranks)
     : model_(model),
+      ranks_(ranks),
       options_(options),
       held_out_(std::move(held_out)),
       main_(std::move(tokens), model.config().context, options.seed),
@@ -138,9 +139,9 @@ double PretrainObjective::sum_of_squares(runtime::ConstView values) {
   return runtime::read_real(model_.device(), sum_.view()).front();
 }
 
-PretrainObjective::Sums PretrainObjective::train_micro_batch(const model::Batch& batch,
-                                                             std::span<const int32_t> targets,
-                                                             int64_t step_tokens) {
+std::vector<double> PretrainObjective::train_micro_batch(const model::Batch& batch,
+                                                         std::span<const int32_t> targets,
+                                                         int64_t step_tokens) {
   auto& device = model_.device();
   auto& backend = device.backend();
   const auto real = device.real();
@@ -154,7 +155,7 @@ PretrainObjective::Sums PretrainObjective::train_micro_batch(const model::Batch&
   gradients.log_prob = upstream;
   runtime::HeadValues values;
   values.log_prob = log_probs_.get(real, rows, 1);
-  Sums sums;
+  double squared_lse = 0;
   if (options_.z_loss > 0) {
     runtime::HeadValues before;
     before.lse = lse_.get(real, rows, 1);
@@ -163,13 +164,12 @@ PretrainObjective::Sums PretrainObjective::train_micro_batch(const model::Batch&
     backend.fill(dlse, 0);
     backend.axpy(dlse, 2 * options_.z_loss / static_cast<double>(step_tokens), before.lse);
     gradients.lse = dlse;
-    sums.squared_lse = sum_of_squares(before.lse);
+    squared_lse = sum_of_squares(before.lse);
   }
   const auto dhidden = dhidden_.get(real, rows, model_.config().dim);
   model_.head_backward(dhidden, values, hidden, target, gradients);
   model_.backward(dhidden);
-  sums.log_likelihood = sum_of(values.log_prob);
-  return sums;
+  return {sum_of(values.log_prob), squared_lse};
 }
 
 double PretrainObjective::score_micro_batch(const model::Batch& batch, std::span<const int32_t> targets) {
@@ -199,38 +199,36 @@ void PretrainObjective::accumulate(int64_t step, StepMetrics& metrics) {
   const auto group = static_cast<size_t>(windows_in(options_.micro_batch_tokens));
   int64_t step_tokens = 0;
   for (const auto& [windows, index] : chosen) step_tokens += windows->window_tokens(index);
-  Sums sums;
-  for (size_t first = 0; first < chosen.size(); first += group) {
+  const auto count = static_cast<int64_t>((chosen.size() + group - 1) / group);
+  const auto sums = in_rounds(ranks_, count, &model_.gradients(), [&](int64_t number) {
+    const size_t first = static_cast<size_t>(number) * group;
     model::Batch batch;
     std::vector<int32_t> targets;
     for (size_t i = first; i < std::min(chosen.size(), first + group); ++i) {
       chosen[i].windows->append(chosen[i].index, batch, targets);
     }
-    const Sums part = train_micro_batch(batch, targets, step_tokens);
-    sums.log_likelihood += part.log_likelihood;
-    sums.squared_lse += part.squared_lse;
-  }
+    return train_micro_batch(batch, targets, step_tokens);
+  });
   const auto tokens = static_cast<double>(step_tokens);
-  metrics.loss = -sums.log_likelihood / tokens;
+  metrics.loss = -sums.at(0) / tokens;
   metrics.tokens = step_tokens;
   metrics.flops = tokens * model_.config().flops_per_token();
-  if (options_.z_loss > 0) metrics.values["z_loss"] = options_.z_loss * sums.squared_lse / tokens;
+  if (options_.z_loss > 0) metrics.values["z_loss"] = options_.z_loss * sums.at(1) / tokens;
 }
 
 std::map<std::string, double> PretrainObjective::validate() {
   if (!held_out_) return {};
   const WindowSet windows(*held_out_, model_.config().context, true);
   const int64_t group = windows_in(options_.micro_batch_tokens);
-  double log_likelihood = 0;
-  for (int64_t first = 0; first < windows.size(); first += group) {
+  const auto sums = in_rounds(ranks_, (windows.size() + group - 1) / group, nullptr, [&](int64_t number) {
     model::Batch batch;
     std::vector<int32_t> targets;
-    for (int64_t i = first; i < std::min(windows.size(), first + group); ++i) {
+    for (int64_t i = number * group; i < std::min(windows.size(), (number + 1) * group); ++i) {
       windows.append(i, batch, targets);
     }
-    log_likelihood += score_micro_batch(batch, targets);
-  }
-  const double loss = -log_likelihood / static_cast<double>(held_out_->ids.size() - 1);
+    return std::vector<double>{score_micro_batch(batch, targets)};
+  });
+  const double loss = -sums.at(0) / static_cast<double>(held_out_->ids.size() - 1);
   return {{"val_loss", loss}, {"val_perplexity", std::exp(loss)}};
 }
 

@@ -80,12 +80,13 @@ class WindowStream {
 
 class PretrainObjective : public Objective {
  public:
-  /// All token sets must fit the model's vocabulary (Error{input}).
+  /// All token sets must fit the model's vocabulary (Error{input}). `ranks` (null = one) share the
+  /// micro-batches.
   PretrainObjective(model::Transformer& model, shard::TokenSet tokens,
                     std::optional<shard::TokenSet> held_out, const PretrainOptions& options,
-                    std::optional<shard::TokenSet> anneal = std::nullopt);
+                    std::optional<shard::TokenSet> anneal = std::nullopt, Ranks* ranks = nullptr);
 
-  std::vector<Trainee> trainees() override { return {{"model", &model_}}; }
+  std::vector<Trainee> trainees() override { return {{"model", &model_, ranks_}}; }
   int64_t total_steps() const override { return plan_->steps(); }
   void accumulate(int64_t step, StepMetrics& metrics) override;
   /// "val_loss" (nats a token) and "val_perplexity" over all held-out tokens.
@@ -100,18 +101,18 @@ class PretrainObjective : public Objective {
     const WindowSet* windows;
     int64_t index;
   };
-  struct Sums {
-    double log_likelihood = 0, squared_lse = 0;
-  };
   StepPlanOptions plan_options() const;
   int64_t windows_in(int64_t tokens) const;
   std::vector<Chosen> choose(int64_t step);
-  Sums train_micro_batch(const model::Batch& batch, std::span<const int32_t> targets, int64_t step_tokens);
+  /// The sums of the targets' log-probabilities and, with z-loss, of their squared logsumexps.
+  std::vector<double> train_micro_batch(const model::Batch& batch, std::span<const int32_t> targets,
+                                        int64_t step_tokens);
   double sum_of_squares(runtime::ConstView values);
   double score_micro_batch(const model::Batch& batch, std::span<const int32_t> targets);
   double sum_of(runtime::ConstView log_probs);
 
   model::Transformer& model_;
+  Ranks* ranks_;
   PretrainOptions options_;
   std::optional<shard::TokenSet> held_out_;
   WindowStream main_;

@@ -175,7 +175,10 @@ model::Config pretrain_config(const PretrainRunOptions& options, const shard::To
   return config;
 }
 
-void pretrain(const PretrainRunOptions& given) {
+namespace {
+
+/// On one of the ranks, or alone.
+void pretrain_on(runtime::Collective& collective, const PretrainRunOptions& given) {
   check_options(given);
   PretrainRunOptions options = given;
   read_ramp(options.batch_ramp, options.pretrain);
@@ -186,13 +189,25 @@ void pretrain(const PretrainRunOptions& given) {
   check_memory(config, data, options);
   const auto device = runtime::open_device(options.device, options.threads, options.train.compute);
   const auto made = make_model(*device, config, options);
+  const auto& parameters = made->parameters();
+  Ranks ranks(collective, *device,
+              partition(parameters.table(), parameters.all().cols, collective.size(),
+                        [&](const auto& tensor) { return is_whole(tensor, options.train.optimizer); }));
   const size_t count = data.tokens.ids.size();
   PretrainObjective objective(*made, std::move(data.tokens), std::move(data.held_out), options.pretrain,
-                              std::move(data.anneal));
+                              std::move(data.anneal), &ranks);
   log::info(config.parameter_count(), " parameters (", config.layers, " layers of ", config.dim,
             ", vocabulary ", config.vocab_size, ", context ", config.context, "), ", count, " tokens, ",
-            objective.total_steps(), " steps on ", device->name());
+            objective.total_steps(), " steps on ", device->name(),
+            ranks.size() > 1 ? str(", ", ranks.size(), " ranks (", collective.name(), ")") : std::string());
   run(objective, options.train, options.record(), tokenizer);
+}
+
+}  // namespace
+
+void pretrain(const PretrainRunOptions& options) {
+  const auto collective = runtime::open_collective();
+  run_together(*collective, [&] { pretrain_on(*collective, options); });
 }
 
 }  // namespace gristmill::train

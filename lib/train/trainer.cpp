@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -81,35 +83,57 @@ class Loop {
     for (const auto& trainee : trainees_) {
       trainee.model->set_recompute(options.recompute);
       optimizers_.emplace_back(trainee.model->device(), trainee.model->parameters().table(),
-                               optimizer_options(options));
+                               optimizer_options(options), trainee.ranks);
     }
   }
 
   void run() {
-    open_run_directory(options_.run_dir, options_.resume);
+    if (is_first()) open_run_directory(options_.run_dir, options_.resume);
+    if (ranks() != nullptr) ranks()->meet();
     if (options_.resume) load();
-    write_config(options_.run_dir, state_.record);
-    MetricsLog metrics(options_.run_dir, state_.step);
+    require_same_step();
+    if (is_first()) {
+      write_config(options_.run_dir, state_.record);
+      metrics_ = std::make_unique<MetricsLog>(options_.run_dir, state_.step);
+    }
     const StopSignals signals;
     start_ = seconds_now();
     first_step_ = state_.step;
     while (state_.step < total_) {
-      step(metrics);
+      step();
       const bool possible = objective_.can_checkpoint(state_.step);
       const bool due = state_.step == total_ || (options_.checkpoint_every > 0 &&
                                                  state_.step - saved_step_ >= options_.checkpoint_every);
-      const bool stop = signals.requested() && state_.step < total_;
-      if (possible && (due || stop)) save(metrics);
+      const bool stop = is_requested(signals) && state_.step < total_;
+      if (possible && (due || stop)) save();
       if (possible && stop) {
         throw Stopped(str("stopped on a signal after step ", state_.step, "; go on with --resume"));
       }
     }
-    if (saved_step_ != state_.step) save(metrics);
+    if (saved_step_ != state_.step) save();
     progress::clear();
     log::info("finished ", total_, " steps, ", state_.tokens, " tokens: ", last_checkpoint_);
   }
 
  private:
+  Ranks* ranks() const { return trainees_.front().ranks; }
+  /// Of one rank, or of several: true of the one that writes.
+  bool is_first() const { return ranks() == nullptr || ranks()->is_first(); }
+  /// A signal to one rank stops all after the same step.
+  bool is_requested(const StopSignals& signals) const {
+    return ranks() == nullptr ? signals.requested() : ranks()->any(signals.requested());
+  }
+
+  void require_same_step() const {
+    if (ranks() == nullptr) return;
+    const auto step = static_cast<double>(state_.step);
+    for (const double other : ranks()->in_order(ranks()->size(), std::span(&step, 1))) {
+      if (other == step) continue;
+      fail(Kind::usage, options_.run_dir, ": the ranks see different checkpoints (of steps ", other, " and ",
+           step, "); the run directory must be one that all of them share");
+    }
+  }
+
   void load() {
     const std::string checkpoint = model::last_checkpoint(options_.run_dir);
     if (checkpoint.empty()) return;
@@ -135,7 +159,7 @@ class Loop {
     log::info("resumed from ", checkpoint);
   }
 
-  void step(MetricsLog& metrics) {
+  void step() {
     const double begin = seconds_now();
     for (const auto& trainee : trainees_) trainee.model->zero_gradients();
     StepMetrics sums;
@@ -152,16 +176,17 @@ class Loop {
     line.step = state_.step + 1;
     line.tokens = state_.tokens + sums.tokens;
     line.values = std::move(sums.values);
-    stop_if_not_finite(metrics, line, norms);
+    stop_if_not_finite(line, norms);
     if (!is_outlier(line)) update(norms, line);
     const double seconds = std::max(1e-9, seconds_now() - begin);
     line.tokens_per_second = static_cast<double>(sums.tokens) / seconds;
     const double peak = sums.flops > 0 ? trainees_.front().model->device().peak_flops() : 0;
-    if (peak > 0) line.mfu = sums.flops / seconds / peak;
+    const double peaks = peak * (ranks() == nullptr ? 1 : ranks()->size());
+    if (peaks > 0) line.mfu = sums.flops / seconds / peaks;
     state_.step = line.step;
     state_.tokens = line.tokens;
     validate(line);
-    metrics.write(line);
+    if (metrics_) metrics_->write(line);
     show(line);
   }
 
@@ -185,12 +210,12 @@ class Loop {
     return true;
   }
 
-  void stop_if_not_finite(MetricsLog& metrics, const MetricsLine& line, const std::vector<double>& norms) {
+  void stop_if_not_finite(const MetricsLine& line, const std::vector<double>& norms) {
     const bool finite = std::isfinite(line.loss) && std::all_of(norms.begin(), norms.end(), [](double norm) {
                           return std::isfinite(norm);
                         });
     if (finite) return;
-    metrics.write(line);
+    if (metrics_) metrics_->write(line);
     fail(Kind::input, "step ", line.step, ": the loss (", line.loss, ") or the gradient norm (",
          line.gradient_norm, ") is not finite; the last good checkpoint is ", last_good(),
          "; lower the learning rate or check the data");
@@ -223,7 +248,7 @@ class Loop {
   }
 
   void show(const MetricsLine& line) const {
-    if (!progress::due()) return;
+    if (!is_first() || !progress::due()) return;
     const double passed = seconds_now() - start_;
     const double left =
         passed / static_cast<double>(line.step - first_step_) * static_cast<double>(total_ - line.step);
@@ -233,16 +258,17 @@ class Loop {
                        duration_text(left), " left"));
   }
 
-  void save(MetricsLog& metrics) {
+  void save() {
     refuse_broken_weights();
     state_.objective = objective_.save_state();
     if (options_.skip_outliers > 0) {
       state_.recent["loss"] = losses_.to_json();
       state_.recent["grad_norm"] = norms_.to_json();
     }
-    metrics.sync();
+    if (metrics_) metrics_->sync();
     last_checkpoint_ = save_checkpoint(options_.run_dir, trainees_, optimizers_, state_, tokenizer_);
     saved_step_ = state_.step;
+    if (!is_first()) return;
     prune_checkpoints(options_.run_dir, options_.keep_checkpoints);
     write_report(options_.run_dir, state_.record);
     log::debug("saved ", last_checkpoint_);
@@ -256,6 +282,7 @@ class Loop {
   int64_t total_, saved_step_ = 0, first_step_ = 0;
   double start_ = 0;
   TrainerState state_;
+  std::unique_ptr<MetricsLog> metrics_;  ///< the first rank's
   OutlierWindow losses_, norms_;
   std::string last_checkpoint_;
 };
@@ -266,6 +293,11 @@ void run(Objective& objective, const TrainOptions& options, const Json& record,
          const std::string& tokenizer_directory) {
   if (options.run_dir.empty()) fail(Kind::usage, "no run directory; name one with --run-dir");
   check(options);
+  const auto launched = runtime::launched_ranks();
+  if (objective.trainees().front().ranks == nullptr && launched && *launched > 1) {
+    fail(Kind::usage, "a launcher started ", *launched,
+         " of these, but this tool trains in one process; start it without mpirun or srun");
+  }
   Loop(objective, options, record, tokenizer_directory).run();
 }
 

@@ -1,0 +1,39 @@
+# One rank that accumulates and several ranks that share the micro-batches end in the same bytes.
+command -v mpirun >/dev/null || { echo "[skipped] mpirun is not installed; scripts/setup installs it"; exit; }
+ranks=$GRISTMILL_SOURCE/tests/support/ranks
+tokenize -q --tokenizer "$GRISTMILL_TESTDATA/tokenizer/small.json" "$GRISTMILL_TESTDATA/tokenizer/prose.jsonl" -o t.tok.zst
+shape="--layers 2 --dim 32 --heads 2 --context 32"
+same() {  # RUN: its last checkpoint and its metrics, but for times, are those of "alone"
+  for file in model.safetensors optimizer.safetensors trainer.json config.json; do
+    cmp alone/checkpoints/step-6/$file "$1"/checkpoints/step-6/$file
+  done
+  python3 - "$1" <<'PYTHON'
+import json, sys
+def lines(run):
+    rows = [json.loads(line) for line in open(run + "/metrics.jsonl")]
+    for row in rows:
+        for key in ("tokens_per_s", "memory", "mfu"):
+            row.pop(key)
+    return rows
+rows = lines(sys.argv[1])
+assert rows == lines("alone") and [row["step"] for row in rows] == list(range(1, 7))
+assert "val_loss" in rows[-1]
+PYTHON
+}
+for optimizer in adamw muon; do
+  # Four micro-batches a step, then five, which no number of ranks but one and five divides.
+  for batch in 128 160; do
+    options="$shape --optimizer $optimizer --batch-tokens $batch --micro-batch-tokens 32 --tokens $((6 * batch)) --val t.tok.zst --checkpoint-every 4 --validate-every 3"
+    rm -rf alone
+    pretrain -q -j2 --run-dir alone $options t.tok.zst
+    for count in 1 2 4; do
+      rm -rf together
+      "$ranks" $count pretrain -q -j1 --run-dir together $options t.tok.zst
+      same together
+    done
+  done
+done
+# The first rank alone speaks.
+rm -rf together
+"$ranks" 2 pretrain -j1 --run-dir together $options t.tok.zst 2>err.txt
+[ "$(grep -c 'finished 6 steps' err.txt)" -eq 1 ] && grep -q "2 ranks" err.txt

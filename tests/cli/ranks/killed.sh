@@ -1,0 +1,19 @@
+# A killed rank ends the others, is named, and no checkpoint is begun.
+command -v mpirun >/dev/null || { echo "[skipped] mpirun is not installed; scripts/setup installs it"; exit; }
+ranks=$GRISTMILL_SOURCE/tests/support/ranks
+tokenize -q --tokenizer "$GRISTMILL_TESTDATA/tokenizer/small.json" "$GRISTMILL_TESTDATA/tokenizer/prose.jsonl" -o t.tok.zst
+options="--layers 1 --dim 16 --heads 2 --context 32 --batch-tokens 96 --micro-batch-tokens 32 --tokens 9600000 --checkpoint-every 0"
+cat >rank.sh <<'END'
+echo $$ >pid-$OMPI_COMM_WORLD_RANK
+exec "$@"
+END
+"$ranks" 3 bash rank.sh pretrain -q -j1 --run-dir run $options t.tok.zst >mpirun.txt 2>&1 &
+job=$!
+while [ ! -s run/metrics.jsonl ]; do sleep 0.01; done
+begin=$SECONDS code=0
+kill -KILL "$(cat pid-1)"
+wait $job || code=$?
+[ $((SECONDS - begin)) -lt 30 ] && [ $code -ne 0 ]
+grep -q "rank 1 with PID .* exited on signal 9" mpirun.txt || { cat mpirun.txt; exit 1; }
+for pid in 0 2; do ! kill -0 "$(cat pid-$pid)" 2>/dev/null; done
+[ -z "$(ls -A run/checkpoints)" ]
