@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kFewRows = 64;
 // A block of out: few enough rows that packed a stays in the second-level cache, and many columns, for a is
 // packed anew for each block; and blocks enough that threads finish at about the same time.
-constexpr int64_t kBlockTiles = 8, kBlockCols = 2048, kTasksPerThread = 8;
+constexpr int64_t kBlockTiles = 8, kBlockCols = 4096, kTasksPerThread = 8;
 
 int64_t steps_of(const Products& products, int64_t depth) {
   return (depth + products.step - 1) / products.step;

@@ -20,7 +20,7 @@ constexpr int64_t kTileRows = 4;  // 8 of 16: the product needs a register of it
 constexpr int64_t kTileVectors = 2;
 constexpr int64_t kTileCols = kTileVectors * kLanes;
 /// Steps of a pass over packed panels: those of one pass stay in the second-level cache.
-constexpr int64_t kPass = 512;
+constexpr int64_t kPass = 768;
 /// Steps of a pass that packs on its way: the panel stays in the first-level cache.
 constexpr int64_t kOwnPass = 128;
 
@@ -146,8 +146,15 @@ template <class Format>
 GRISTMILL_INLINE void panel_pass(const ProductBlock& args, int64_t first, int64_t pass, int64_t n,
                                  const float* packed_a, const float* panel, float* sums) {
   const bool last = first + pass == steps_of<Format>(args.depth), single = first == 0 && last;
+  const bool plain = single && !args.out_narrow && !args.accumulate && !args.bias && !args.residual &&
+                     n + kTileCols <= args.cols;
   for (int64_t m = 0; m < args.rows; m += kTileRows) {
     const int64_t height = lesser(kTileRows, args.rows - m), width = lesser(kTileCols, args.cols - n);
+    if (plain) {  // no epilogue: the tile goes where it belongs
+      kTiles<Format>[height](pass, packed_a + m * pass, height, panel, kTileCols,
+                             static_cast<float*>(args.out) + m * args.out_stride + n, args.out_stride, false);
+      continue;
+    }
     float* c = single ? sums : sums + m * kTileCols;
     kTiles<Format>[height](pass, packed_a + m * pass, height, panel, kTileCols, c, kTileCols, first > 0);
     if (!last) continue;
