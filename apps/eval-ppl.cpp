@@ -7,15 +7,11 @@
 
 using namespace gristmill;
 
-namespace {
-enum class Dtype { fp32 };
-}
-
 int main(int argc, char** argv) {
   eval::PerplexityOptions options;
   std::string model, tokenizer;
   bool per_record = false;
-  Dtype dtype = Dtype::fp32;
+  auto compute = runtime::DType::f32;
   cli::Tool tool("eval-ppl", "Perplexity of a language model on documents: by token, byte and word.");
   tool.inputs("documents (shards or JSON Lines); none or - is standard input")
       .output()
@@ -26,7 +22,8 @@ int main(int argc, char** argv) {
   tool.option("--model", model, "model or run directory");
   tool.required();
   tool.option("--tokenizer", tokenizer, "tokenizer.json in place of the model's own");
-  tool.choice("--dtype", dtype, {{"fp32", Dtype::fp32}}, "arithmetic");
+  tool.choice("--dtype", compute, {{"fp32", runtime::DType::f32}, {"bf16", runtime::DType::bf16}},
+              "arithmetic; bf16 is faster and rounds to 8 bits what stands between products");
   tool.group("Scoring");
   tool.option("--context", options.context, "tokens a window reads; 0 = the model's context");
   tool.option("--stride", options.stride, "tokens a later window predicts; 0 = the context: no overlap");
@@ -38,7 +35,7 @@ int main(int argc, char** argv) {
   tool.example("eval-ppl --model out/pretrain held-out.jsonl.zst");
   return tool.run(argc, argv, [&] {
     const auto& common = tool.common();
-    const auto device = runtime::open_device(common.device, common.threads);
+    const auto device = runtime::open_device(common.device, common.threads, compute);
     auto session = decode::open_session(
         *device, model, options.ids ? decode::WithTokenizer::no : decode::WithTokenizer::yes, tokenizer);
     shard::Reader reader(common.inputs);

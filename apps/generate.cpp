@@ -12,8 +12,6 @@ using namespace gristmill;
 
 namespace {
 
-enum class Dtype { fp32 };
-
 /// One source of prompts, and no option that it would ignore.
 void check_flags(const cli::Tool& tool) {
   const bool chat = tool.given("--chat");
@@ -48,7 +46,7 @@ int main(int argc, char** argv) {
   decode::CompletionOptions options;
   std::string model, tokenizer, prompt, prompt_ids, stop_ids, system;
   bool chat = false;
-  Dtype dtype = Dtype::fp32;
+  auto compute = runtime::DType::f32;
   auto& sampling = options.generate.sampling;
   cli::Tool tool("generate", "Completes prompts with a language model; --chat talks.");
   tool.inputs("prompt records (JSON Lines); none or - is standard input")
@@ -63,7 +61,8 @@ int main(int argc, char** argv) {
   tool.option("--model", model, "model or run directory");
   tool.required();
   tool.option("--tokenizer", tokenizer, "tokenizer.json in place of the model's own");
-  tool.choice("--dtype", dtype, {{"fp32", Dtype::fp32}}, "arithmetic");
+  tool.choice("--dtype", compute, {{"fp32", runtime::DType::f32}, {"bf16", runtime::DType::bf16}},
+              "arithmetic; bf16 is faster and rounds to 8 bits what stands between products");
   tool.group("Prompts");
   tool.option("--prompt", prompt, "one prompt, in place of records");
   tool.option("--prompt-ids", prompt_ids, "one prompt as ids, 1,2,3; needs no tokenizer");
@@ -89,7 +88,7 @@ int main(int argc, char** argv) {
     options.generate.seed = common.seed;
     check_flags(tool);
     const bool by_ids = tool.given("--prompt-ids");
-    const auto device = runtime::open_device(common.device, common.threads);
+    const auto device = runtime::open_device(common.device, common.threads, compute);
     auto session = decode::open_session(*device, model, decode::WithTokenizer::if_present, tokenizer);
     options.generate.stop_ids = tool.given("--stop-ids") ? decode::parse_ids(stop_ids) : session.stop_ids;
     if (chat) {
