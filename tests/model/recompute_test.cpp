@@ -87,9 +87,11 @@ constexpr Recompute kLevels[] = {Recompute::none, Recompute::norms, Recompute::b
 
 TEST_CASE("gradients are the same bits at every level of recomputing", "[model]") {
   for (const auto& config : all_kinds()) {
-    for (const bool reference : {false, true}) {
-      const auto device = reference ? runtime::guard_device(runtime::open_reference_device(DType::f32))
-                                    : runtime::open_device("cpu", 2);
+    for (const char* kind : {"guarded", "f32", "bf16"}) {
+      const auto device =
+          kind == std::string("guarded")
+              ? runtime::guard_device(runtime::open_reference_device(DType::f32))
+              : runtime::open_device("cpu", 2, kind == std::string("bf16") ? DType::bf16 : DType::f32);
       model::Transformer model(*device, config);
       CHECK(model.recompute() == Recompute::norms);
       test::randomize(model, 5);
@@ -116,8 +118,9 @@ TEST_CASE("gradients are the same bits at every level of recomputing", "[model]"
 TEST_CASE("activations take the bytes that were announced", "[model]") {
   for (const auto& config : all_kinds()) {
     for (const auto level : kLevels) {
-      for (const auto real : {DType::f32, DType::f64}) {
-        CountingDevice device(runtime::open_reference_device(real));
+      for (const auto type : {DType::f32, DType::f64, DType::bf16}) {
+        CountingDevice device(type == DType::bf16 ? runtime::open_device("cpu", 1, type)
+                                                  : runtime::open_reference_device(type));
         model::Transformer model(device, config);
         model.set_recompute(level);
         test::randomize(model, 5);
