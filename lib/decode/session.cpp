@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/json.hpp"
 #include "model/model_directory.hpp"
+#include "tokenizer/chat_template.hpp"
 
 namespace gristmill::decode {
 
@@ -12,7 +13,7 @@ namespace {
 
 std::vector<uint32_t> stop_ids_of(const tokenizer::Tokenizer& tokenizer) {
   std::vector<uint32_t> ids = {tokenizer.end_of_text()};
-  if (const auto end = tokenizer.special(tokenizer::kTurnEnd)) ids.push_back(*end);
+  if (const auto end = tokenizer::find_end_of_turn(tokenizer)) ids.push_back(*end);
   return ids;
 }
 
