@@ -256,6 +256,26 @@ TEST_CASE("a cached forward gives the packed one's hidden states", "[model]") {
   }
 }
 
+TEST_CASE("with bf16 activations hidden states and gradients stay near those of fp32", "[model]") {
+  const auto narrow = runtime::open_device("cpu", 2, DType::bf16), wide = runtime::open_device("cpu", 2);
+  for (const auto& config :
+       {test::small_llama(true), test::small_gpt2(), test::small_biased(), test::small_normed()}) {
+    std::vector<std::vector<double>> hidden, gradients;
+    for (runtime::Device* device : {narrow.get(), wide.get()}) {
+      model::Transformer model(*device, config);
+      test::randomize(model, 5);
+      const auto batch = two_documents(config);
+      hidden.push_back(hidden_of(model, batch));
+      test::cross_entropy(model, batch, random_targets(batch, config), true);
+      gradients.push_back(runtime::read_real(model.device(), model.gradients().all()));
+    }
+    INFO(config.to_json().dump());
+    CHECK(test::relative_difference(hidden[0], hidden[1]) < 0.03);
+    CHECK(test::relative_difference(gradients[0], gradients[1]) < 0.05);
+    CHECK(hidden[0] != hidden[1]);
+  }
+}
+
 TEST_CASE("micro-batches add to the gradients in order, each once", "[model]") {
   for (const auto& device : all_devices()) {
     for (const auto& config : {test::small_llama(true), test::small_llama(false), test::small_gpt2(),
