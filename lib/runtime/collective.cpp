@@ -25,7 +25,7 @@ class LocalCollective final : public Collective {
   void exchange(const Parts& out, const Places& in) override {
     if (!out[0].empty()) std::memcpy(in[0].data(), out[0].data(), out[0].size());
   }
-  void abort(int) noexcept override {}
+  void end_all(int) noexcept override {}
 };
 
 size_t index(int64_t value) { return static_cast<size_t>(value); }

@@ -40,7 +40,7 @@ class Collective {
   /// The last call of a rank that came to its end in order: waits for the others.
   virtual void leave() {}
   /// Ends the processes of all other ranks at once, and perhaps this one: after an error of its own.
-  virtual void abort(int exit_code) noexcept = 0;
+  virtual void end_all(int exit_code) noexcept = 0;
 };
 
 /// One rank: nothing is ever sent.

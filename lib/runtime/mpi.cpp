@@ -44,7 +44,7 @@ class Library {
     }
     load(init_thread, "MPI_Init_thread");
     load(finalize, "MPI_Finalize");
-    load(abort, "MPI_Abort");
+    load(end_all, "MPI_Abort");
     load(comm_rank, "MPI_Comm_rank");
     load(comm_size, "MPI_Comm_size");
     load(isend, "MPI_Isend");
@@ -57,7 +57,7 @@ class Library {
 
   int (*init_thread)(int*, char***, int, int*) = nullptr;
   int (*finalize)() = nullptr;
-  int (*abort)(Handle, int) = nullptr;
+  int (*end_all)(Handle, int) = nullptr;
   int (*comm_rank)(Handle, int*) = nullptr;
   int (*comm_size)(Handle, int*) = nullptr;
   int (*isend)(const void*, int, Handle, int, int, Handle, Handle*) = nullptr;
@@ -128,7 +128,7 @@ class MpiCollective final : public Collective {
     mpi_.finalize();
   }
 
-  void abort(int exit_code) noexcept override { mpi_.abort(mpi_.world, exit_code); }
+  void end_all(int exit_code) noexcept override { mpi_.end_all(mpi_.world, exit_code); }
 
  private:
   template <class Span, class Take>

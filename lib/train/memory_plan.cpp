@@ -69,10 +69,13 @@ MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& opt
   plan.parts = {{"parameters", parameters},
                 {"packed weights", packed_bytes(table, options)},
                 {"gradients", parameters},
-                {"optimizer state", moments},
+                {"optimizer state", moments / static_cast<uint64_t>(options.ranks)},
                 {"activations of one micro-batch", activations(config, options)},
                 {"head", head_bytes(config, options)},
                 {"a checkpoint while it is written", moments}};
+  if (options.ranks > 1)
+    plan.parts.emplace_back("own part of the summed gradients",
+                            parameters / static_cast<uint64_t>(options.ranks));
   return plan;
 }
 

@@ -22,6 +22,7 @@ struct MemoryPlanOptions {
   runtime::DType real = runtime::DType::f32, compute = runtime::DType::f32;
   model::Recompute recompute = model::Recompute::norms;
   OptimizerKind optimizer = OptimizerKind::adamw;
+  int ranks = 1;  ///< that share the optimizer's state
 };
 
 /// Parts and their bytes, in the order in which a step needs them.

@@ -135,7 +135,8 @@ Data read_data(const PretrainRunOptions& options, const std::string& tokenizer) 
   return data;
 }
 
-void check_memory(const model::Config& config, const Data& data, const PretrainRunOptions& options) {
+void check_memory(const model::Config& config, const Data& data, const PretrainRunOptions& options,
+                  int ranks) {
   const auto& pretrain = options.pretrain;
   const auto ids = static_cast<int64_t>(data.tokens.ids.size());
   const int64_t window = std::max<int64_t>(1, std::min(config.context, ids - 1));
@@ -148,6 +149,7 @@ void check_memory(const model::Config& config, const Data& data, const PretrainR
   plan.compute = options.train.compute;
   plan.recompute = options.train.recompute;
   plan.optimizer = options.train.optimizer;
+  plan.ranks = ranks;
   const auto available =
       options.memory_limit > 0 ? std::optional<uint64_t>(options.memory_limit) : available_memory();
   report_memory(plan_memory(config, plan), available);
@@ -186,7 +188,7 @@ void pretrain_on(runtime::Collective& collective, const PretrainRunOptions& give
   const std::string tokenizer = tokenizer_file(options);
   Data data = read_data(options, tokenizer);
   const auto config = pretrain_config(options, data.tokens.info);
-  check_memory(config, data, options);
+  check_memory(config, data, options, collective.size());
   const auto device = runtime::open_device(options.device, options.threads, options.train.compute);
   const auto made = make_model(*device, config, options);
   const auto& parameters = made->parameters();

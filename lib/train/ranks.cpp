@@ -166,11 +166,11 @@ void run_together(runtime::Collective& collective, const std::function<void()>& 
   if (collective.size() == 1) return body();
   const int rank = collective.rank();
   if (rank != 0) log::set_level(log::Level::quiet);
-  const auto end_all = [&](const std::string& message, int code) {
+  const auto say_and_end = [&](const std::string& message, int code) {
     // Most errors meet all ranks alike (an option, a file); then rank 0 has said it and ended all by now.
     if (rank != 0) std::this_thread::sleep_for(kFirstSpeaks);
     log::write(rank == 0 ? message : str("rank ", rank, ": ", message));
-    collective.abort(code);
+    collective.end_all(code);
   };
   try {
     body();
@@ -179,13 +179,13 @@ void run_together(runtime::Collective& collective, const std::function<void()>& 
     collective.leave();
     throw Stopped(rank == 0 ? stopped.what() : "");
   } catch (const Error& error) {
-    end_all(error.what(), error.kind() == Kind::usage ? 2 : 1);
+    say_and_end(error.what(), error.kind() == Kind::usage ? 2 : 1);
     throw;
   } catch (const std::bad_alloc&) {
-    end_all("out of memory: use a smaller batch, or a larger machine", 1);
+    say_and_end("out of memory: use a smaller batch, or a larger machine", 1);
     throw;
   } catch (const std::exception& error) {
-    end_all(error.what(), 1);
+    say_and_end(error.what(), 1);
     throw;
   }
 }

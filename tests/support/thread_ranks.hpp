@@ -71,7 +71,7 @@ class ThreadRank final : public runtime::Collective {
   int rank() const override { return rank_; }
   int size() const override { return place_.size(); }
   void exchange(const Parts& out, const Places& in) override { place_.exchange(rank_, out, in); }
-  void abort(int) noexcept override { place_.give_up(); }
+  void end_all(int) noexcept override { place_.give_up(); }
 
  private:
   MeetingPlace& place_;

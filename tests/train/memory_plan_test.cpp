@@ -51,6 +51,8 @@ TEST_CASE("the plan's parameters and moments are those that are allocated", "[tr
   const auto muon = train::plan_memory(config, options);
   CHECK(part(muon, "optimizer state") ==
         bytes(table) + bytes(train::second_moments(table, options.optimizer)));
+  options.ranks = 4;
+  CHECK(part(train::plan_memory(config, options), "optimizer state") == part(muon, "optimizer state") / 4);
   uint64_t sum = 0;
   for (const auto& [name, size] : muon.parts) sum += size;
   CHECK(muon.total() == sum);

@@ -20,7 +20,7 @@ assert rows == lines("alone") and [row["step"] for row in rows] == list(range(1,
 assert "val_loss" in rows[-1]
 PYTHON
 }
-for optimizer in adamw muon; do
+for optimizer in "adamw --z-loss 1e-4" "muon --dtype bf16"; do
   # Four micro-batches a step, then five, which no number of ranks but one and five divides.
   for batch in 128 160; do
     options="$shape --optimizer $optimizer --batch-tokens $batch --micro-batch-tokens 32 --tokens $((6 * batch)) --val t.tok.zst --checkpoint-every 4 --validate-every 3"
