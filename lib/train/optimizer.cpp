@@ -100,10 +100,12 @@ void Optimizer::plan(const std::vector<model::ParameterInfo>& table) {
       joins = false;
       continue;
     }
-    if (joins && ranges_.back().decay == info.decay) {
+    if (joins && ranges_.back().decay == info.decay &&
+        ranges_.back().rate_scale == info.learning_rate_scale) {
       ranges_.back().size = info.offset + info.size() - ranges_.back().offset;
     } else {
-      ranges_.push_back({info.offset, v_.table()[next].offset, info.size(), info.decay});
+      ranges_.push_back(
+          {info.offset, v_.table()[next].offset, info.size(), info.decay, info.learning_rate_scale});
     }
     joins = true;
     ++next;
@@ -137,7 +139,6 @@ void Optimizer::update(ParameterSet& parameters, const ParameterSet& gradients, 
   if (options_.clip_norm > 0) args.gradient_scale = std::min(1.0, options_.clip_norm / (norm + 1e-6));
   update_adamw(parameters, gradients, args);
   MuonStep muon;
-  muon.learning_rate = learning_rate;
   muon.momentum = options_.momentum;
   muon.weight_decay = options_.weight_decay;
   muon.gradient_scale = args.gradient_scale;
@@ -146,13 +147,18 @@ void Optimizer::update(ParameterSet& parameters, const ParameterSet& gradients, 
     const auto part = [&](const ParameterSet& set) {
       return own(set, info.offset, info.size()).reshaped(info.rows, info.cols);
     };
+    // Width scaling divides Adam's rate by the width, for a step of Adam's in the gradient's direction
+    // changes the output by that much. An orthogonal step of the same mean square changes it by the root.
+    muon.learning_rate = learning_rate * std::sqrt(info.learning_rate_scale);
     muon_.update(part(parameters), m_.view(i), part(gradients), muon);
   }
   if (ranks_ != nullptr) ranks_->share(parameters);
 }
 
 void Optimizer::update_adamw(ParameterSet& parameters, const ParameterSet& gradients, runtime::AdamW args) {
+  const double learning_rate = args.learning_rate;
   for (const auto& range : ranges_) {
+    args.learning_rate = learning_rate * range.rate_scale;
     args.weight_decay = range.decay ? options_.weight_decay : 0;
     m_.device().backend().adamw(
         own(parameters, range.offset, range.size), m_.all().col_range(range.offset, range.size),

@@ -57,10 +57,11 @@ class Optimizer {
   void load(const std::string& path);
 
  private:
-  /// Neighbouring tensors of AdamW's with equal decay: one kernel for all.
+  /// Neighbouring tensors of AdamW's with equal decay and rate: one kernel for all.
   struct Range {
     int64_t offset, second_offset, size;  ///< in m_'s table and in v_'s
     bool decay;
+    double rate_scale;  ///< ParameterInfo::learning_rate_scale
   };
   size_t rank() const;
   void plan(const std::vector<model::ParameterInfo>& table);

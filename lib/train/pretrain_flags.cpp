@@ -28,6 +28,10 @@ void add_model_flags(cli::Tool& tool, PretrainRunOptions& options) {
   tool.option("--untied", shape.untied, "give the head weights of its own");
   tool.option("--qk-norm", shape.qk_norm, "normalise each head's queries and keys (steadier at high rates)");
   tool.option("--zero-init", shape.zero_init, "start every layer as the identity");
+  tool.option(
+      "--mup-base-dim", shape.mup_base_dim,
+      "scale initial weights and learning rates so that the best --lr is that of a model of this --dim; "
+      "0 = off");
 }
 
 void add_data_flags(cli::Tool& tool, PretrainRunOptions& options) {
@@ -63,6 +67,7 @@ void put_shape(Json& json, const ShapeOptions& shape) {
   json["untied"] = shape.untied;
   json["qk-norm"] = shape.qk_norm;
   json["zero-init"] = shape.zero_init;
+  json["mup-base-dim"] = shape.mup_base_dim;
 }
 
 void put_unless_empty(Json& json, const char* key, const std::string& value) {
@@ -93,8 +98,8 @@ void read_common_flags(const cli::Tool& tool, PretrainRunOptions& options) {
   const auto any_given = [&](const std::vector<std::string>& flags) {
     return std::any_of(flags.begin(), flags.end(), [&](const auto& flag) { return tool.given(flag); });
   };
-  options.shape_given = any_given(
-      {"--layers", "--dim", "--heads", "--kv-heads", "--hidden-dim", "--untied", "--qk-norm", "--zero-init"});
+  options.shape_given = any_given({"--layers", "--dim", "--heads", "--kv-heads", "--hidden-dim", "--untied",
+                                   "--qk-norm", "--zero-init", "--mup-base-dim"});
   options.context_given = tool.given("--context");
   options.anneal_given = any_given({"--anneal-share", "--anneal-weight"});
 }

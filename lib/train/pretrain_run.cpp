@@ -73,6 +73,7 @@ model::Config config_of_shape(const ShapeOptions& shape, const shard::TokenShard
   config.context = shape.context;
   config.tied = !shape.untied;
   config.qk_norm = shape.qk_norm;
+  config.mup_base_dim = shape.mup_base_dim;
   config.bos_token = config.eos_token = config.pad_token = tokens.end_of_text;
   return config;
 }

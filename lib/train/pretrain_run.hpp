@@ -23,9 +23,10 @@ struct ShapeOptions {
   int64_t kv_heads = 0;    ///< 0 = heads
   int64_t hidden_dim = 0;  ///< 0 = 8/3 · dim, rounded up to a multiple of 32 (Touvron et al. 2023)
   int64_t context = 256;
-  bool untied = false;     ///< a head with weights of its own
-  bool qk_norm = false;    ///< see model::Config
-  bool zero_init = false;  ///< see model::Config
+  bool untied = false;       ///< a head with weights of its own
+  bool qk_norm = false;      ///< see model::Config
+  bool zero_init = false;    ///< see model::Config
+  int64_t mup_base_dim = 0;  ///< see model::Config
 };
 
 struct PretrainRunOptions {

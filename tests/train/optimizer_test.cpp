@@ -246,6 +246,33 @@ TEST_CASE("Muon takes the matrices of the layers, AdamW all else as if it were a
   CHECK(train::second_moments(table, train::OptimizerKind::adamw).size() == table.size());
 }
 
+TEST_CASE("a tensor learns at its share of the rate, with Muon at the root of it", "[train]") {
+  const auto device = runtime::open_device("cpu", 1);
+  const Matrix start = random_matrix(16, 16, 8), gradient = random_matrix(16, 16, 9);
+  const auto moved = [&](double share, train::OptimizerKind kind) {
+    auto table =
+        table_of({{"model.layers.0.mlp.up_proj.weight", start}, {"model.embed_tokens.weight", start}});
+    table[0].learning_rate_scale = share;
+    model::ParameterSet weights(*device, table), gradients(*device, table);
+    for (size_t i = 0; i < 2; ++i) write(weights, i, start), write(gradients, i, gradient);
+    train::OptimizerOptions options;
+    options.kind = kind;
+    options.weight_decay = 0;
+    train::Optimizer optimizer(*device, table, options);
+    optimizer.update(weights, gradients, 1, 0.01, 1);
+    std::vector<double> change;
+    for (size_t i = 0; i < 2; ++i)
+      change.push_back(runtime::read_real(*device, weights.view(i))[0] - start[0][0]);
+    return change;
+  };
+  for (const auto kind : {train::OptimizerKind::adamw, train::OptimizerKind::muon}) {
+    const auto whole = moved(1, kind), part = moved(1.0 / 16, kind);
+    const double expected = kind == train::OptimizerKind::adamw ? 16 : 4;
+    CHECK(whole[0] / part[0] == Approx(expected).epsilon(1e-3));
+    CHECK(whole[1] == part[1]);
+  }
+}
+
 TEST_CASE("a run with Muon learns, and resumes bit for bit with other threads", "[train]") {
   const test::ScratchFolder folder;
   const auto device = runtime::open_device("cpu", 1), other = runtime::open_device("cpu", 3);

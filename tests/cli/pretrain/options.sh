@@ -74,6 +74,14 @@ done
 grep -q Qwen3 again-none/checkpoints/step-20/config.json
 pretrain -q --run-dir again-none $shape $short --optimizer muon --qk-norm --recompute block --resume t.tok.zst
 
+# Width scaling is part of the model that is saved, and so of a resumed run.
+pretrain -q --run-dir scaled $shape $short --mup-base-dim 8 --checkpoint-every 7 t.tok.zst
+cp -r scaled scaled-parts
+rm -r scaled-parts/checkpoints/step-20
+pretrain -q --run-dir scaled-parts $shape $short --mup-base-dim 8 --checkpoint-every 7 --resume t.tok.zst
+diff -r scaled/checkpoints/step-20 scaled-parts/checkpoints/step-20
+! cmp -s scaled/checkpoints/step-20/model.safetensors plain/checkpoints/step-20/model.safetensors
+
 # A longer context: the same weights, another config.json.
 refused 2 "shorter" --init plain --context 16
 pretrain -q --run-dir long --init plain --context 64 --rope-theta 50000 --tokens 64 --batch-tokens 64 --lr 1e-9 t.tok.zst
