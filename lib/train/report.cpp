@@ -131,12 +131,12 @@ void append_curve(std::string& out, const Series& series, const char* colour, co
   }
 }
 
-bool is_bookkeeping(const std::string& key) {
-  return key == "step" || key == "tokens" || key == "mfu" || key == "memory";
-}
+bool is_bookkeeping(const std::string& key) { return key == "step" || key == "tokens" || key == "memory"; }
 
 /// The chart that a key belongs to.
 std::string chart_title(const std::string& key) {
+  if (key == "mfu") return "share of the peak (MFU)";
+  if (key == "z_loss") return "z-loss";  // a thousandth of the loss: on its axis it would be a line at 0
   if (key == "loss" || key.ends_with("_loss")) return "loss";
   if (key == "lr") return "learning rate";
   if (key.starts_with("grad_norm")) return "gradient norm";
