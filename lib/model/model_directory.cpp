@@ -95,6 +95,19 @@ void load_tensor(ParameterSet& parameters, size_t index, const WeightFiles& file
   }
 }
 
+/// Some exports store a tied head beside the embedding. One that differs was not tied.
+void check_tied_head(const WeightFiles& files, const Config& config) {
+  if (!config.tied || !files.names().contains("lm_head.weight")) return;
+  const bool llama = config.family == Family::llama;
+  const auto embedding = files.stored_name(llama ? "model.embed_tokens.weight" : "transformer.wte.weight");
+  if (!embedding || files.file_of(*embedding).read_float(*embedding) ==
+                        files.file_of("lm_head.weight").read_float("lm_head.weight")) {
+    return;
+  }
+  fail(Kind::input, files.where("lm_head.weight"), " differs from ", *embedding,
+       ", but tie_word_embeddings = true; set it to false in config.json if the model has a head of its own");
+}
+
 /// After check_files().
 void load_into(ParameterSet& parameters, const WeightFiles& files) {
   for (size_t i = 0; i < parameters.size(); ++i) {
@@ -147,6 +160,7 @@ std::unique_ptr<Transformer> load_model(runtime::Device& device, const std::stri
   config.head = head;
   const WeightFiles files(directory);
   check_files(files, directory, config, new_score);
+  check_tied_head(files, config);
   auto model = std::make_unique<Transformer>(device, config);
   if (new_score) initialize(model->parameters(), seed);
   load_into(model->parameters(), files);
@@ -159,6 +173,7 @@ void load_weights(Transformer& model, const std::string& directory) {
     fail(Kind::input, directory, ": the configuration is another than the model's");
   const WeightFiles files(directory);
   check_files(files, directory, config, false);
+  check_tied_head(files, config);
   load_into(model.parameters(), files);
 }
 

@@ -169,6 +169,10 @@ TEST_CASE("names without the body's prefix, stored masks and a stored tied head 
   files.tensors() = renamed;
   files.write();
   CHECK(files.hidden() == expected);
+  files.tensors()["lm_head.weight"].values[3] += 1;
+  files.write();
+  CHECK_THROWS_WITH(files.hidden(),
+                    test::contains("lm_head.weight differs from wte.weight, but tie_word_embeddings = true"));
 }
 
 TEST_CASE("weights in several files are found by the index", "[model]") {
