@@ -16,7 +16,7 @@ expect 1 "nowhere" generate --model nowhere --prompt x
 expect 1 "model.layers.1.mlp.up_proj.weight" generate --model damaged --prompt x
 expect 1 "reward model" generate --model reward --prompt x
 expect 2 "top-p" generate --model m --prompt x --top-p 0
-expect 2 "none of: fp32" generate --model m --prompt x --dtype bf16
+expect 2 "none of: fp32" generate --model m --prompt x --dtype fp8
 expect 2 "no token id" generate --model m --prompt-ids 1,x
 expect 1 "outside the vocabulary" generate --model m --prompt-ids 512
 echo '{"text":"x"}' >in.jsonl
