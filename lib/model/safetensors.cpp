@@ -237,14 +237,8 @@ uint16_t to_half(float value) {
   return static_cast<uint16_t>(sign | (rounded >> 13));
 }
 
-}  // namespace
-
-void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>& shape,
-                            std::span<const float> values, StoredType type) {
-  if (type == StoredType::f32) {
-    entries_[name] = {"F32", shape, bytes_of(values)};
-    return;
-  }
+std::string narrow_bytes(const std::string& name, std::span<const float> values, StoredType type) {
+  if (type == StoredType::f32) return bytes_of(values);
   std::vector<uint16_t> narrow(values.size());
   for (size_t i = 0; i < values.size(); ++i) {
     narrow[i] = type == StoredType::f16 ? to_half(values[i]) : to_bf16(values[i]);
@@ -252,48 +246,90 @@ void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>&
       fail(Kind::input, "tensor ", name, " holds ", values[i], ", which f16 cannot; save it as bf16 or f32");
     }
   }
-  entries_[name] = {type == StoredType::f16 ? "F16" : "BF16", shape,
-                    bytes_of(std::span<const uint16_t>(narrow))};
+  return bytes_of(std::span<const uint16_t>(narrow));
+}
+
+std::function<std::string()> stored(std::string bytes) {
+  return [bytes = std::move(bytes)] { return bytes; };
+}
+
+const char* dtype_of(StoredType type) {
+  return type == StoredType::f32 ? "F32" : type == StoredType::f16 ? "F16" : "BF16";
+}
+
+}  // namespace
+
+void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>& shape,
+                            std::span<const float> values, StoredType type) {
+  entries_[name] = {dtype_of(type), shape, stored(narrow_bytes(name, values, type))};
 }
 void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>& shape,
                             std::span<const double> values) {
-  entries_[name] = {"F64", shape, bytes_of(values)};
+  entries_[name] = {"F64", shape, stored(bytes_of(values))};
 }
 void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>& shape,
                             std::span<const int64_t> values) {
-  entries_[name] = {"I64", shape, bytes_of(values)};
+  entries_[name] = {"I64", shape, stored(bytes_of(values))};
+}
+void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>& shape, Values<float> values,
+                            StoredType type) {
+  entries_[name] = {dtype_of(type), shape, [name, type, values = std::move(values)] {
+                      return narrow_bytes(name, std::span<const float>(values()), type);
+                    }};
+}
+void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>& shape,
+                            Values<double> values) {
+  entries_[name] = {"F64", shape,
+                    [values = std::move(values)] { return bytes_of(std::span<const double>(values())); }};
 }
 
 void SafetensorsWriter::set_metadata(const std::string& key, const std::string& value) {
   metadata_[key] = value;
 }
 
-void SafetensorsWriter::write(const std::string& path) const {
+uint64_t SafetensorsWriter::Entry::size(const std::string& name) const {
+  uint64_t total = element_size(dtype, name);
+  for (const int64_t extent : shape) total *= static_cast<uint64_t>(extent);
+  return total;
+}
+
+std::string SafetensorsWriter::header() const {
   Json header = Json::object();
   for (const auto& [key, value] : metadata_) header["__metadata__"][key] = value;
   uint64_t offset = 0;
   for (const auto& [name, entry] : entries_) {
-    uint64_t bytes = element_size(entry.dtype, name);
+    const uint64_t end = offset + entry.size(name);
     Json shape = Json::array();
-    for (const int64_t extent : entry.shape) {
-      shape.push_back(extent);
-      bytes *= static_cast<uint64_t>(extent);
-    }
-    if (bytes != entry.bytes.size()) fail(Kind::internal, "tensor ", name, " does not have its shape's size");
+    for (const int64_t extent : entry.shape) shape.push_back(extent);
     Json& item = header[name];
     item["dtype"] = entry.dtype;
     item["shape"] = std::move(shape);
-    item["data_offsets"] = Json::Array{Json(offset), Json(offset + bytes)};
-    offset += bytes;
+    item["data_offsets"] = Json::Array{Json(offset), Json(end)};
+    offset = end;
   }
   std::string text = header.dump();
   text.append((8 - text.size() % 8) % 8, ' ');  // readers map the data and want it aligned
+  return text;
+}
+
+void SafetensorsWriter::write(const std::string& path) const {
+  const std::string text = header();
   const uint64_t size = text.size();
   OutputFile file(path);
   file.write(&size, sizeof size);
   file.write(text);
-  for (const auto& [name, entry] : entries_) file.write(entry.bytes);
+  for (const auto& [name, entry] : entries_) {
+    const std::string bytes = entry.bytes();
+    if (bytes.size() != entry.size(name)) {
+      fail(Kind::internal, "tensor ", name, " does not have its shape's size");
+    }
+    file.write(bytes);
+  }
   file.close();
+}
+
+void SafetensorsWriter::produce() const {
+  for (const auto& [name, entry] : entries_) entry.bytes();
 }
 
 }  // namespace gristmill::model

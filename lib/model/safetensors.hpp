@@ -3,6 +3,7 @@
 // safetensors files: u64 header length, JSON header {name: {dtype, shape, data_offsets}}, data.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -38,23 +39,36 @@ class SafetensorsReader {
 /// How real numbers are stored; f16 and bf16 are rounded to nearest, ties to even.
 enum class StoredType { f32, f16, bf16 };
 
-/// Collects tensors and writes them in the order of their names, atomically.
+/// Writes tensors in the order of their names, atomically. Values may be given now, or as functions that
+/// write() calls one after another, so that a file larger than what memory is left can be written.
 class SafetensorsWriter {
  public:
-  /// Error{input} naming the tensor if f16 cannot hold a finite value.
+  template <class Real>
+  using Values = std::function<std::vector<Real>()>;
+
   void add(const std::string& name, const std::vector<int64_t>& shape, std::span<const float> values,
            StoredType type = StoredType::f32);
   void add(const std::string& name, const std::vector<int64_t>& shape, std::span<const double> values);
   void add(const std::string& name, const std::vector<int64_t>& shape, std::span<const int64_t> values);
+  void add(const std::string& name, const std::vector<int64_t>& shape, Values<float> values,
+           StoredType type = StoredType::f32);
+  void add(const std::string& name, const std::vector<int64_t>& shape, Values<double> values);
   void set_metadata(const std::string& key, const std::string& value);
+  /// Error{input} naming the tensor if f16 cannot hold a finite value.
   void write(const std::string& path) const;
+  /// Calls the functions as write() does, for nothing: where several processes give the values together and
+  /// one of them writes.
+  void produce() const;
 
  private:
   struct Entry {
     std::string dtype;
     std::vector<int64_t> shape;
-    std::string bytes;
+    std::function<std::string()> bytes;
+    uint64_t size(const std::string& name) const;
   };
+  std::string header() const;
+
   std::map<std::string, Entry> entries_;
   std::map<std::string, std::string> metadata_;
 };

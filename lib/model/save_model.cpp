@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -57,8 +56,9 @@ void write_weights(const ParameterSet& parameters, const std::vector<size_t>& in
   writer.set_metadata("format", "pt");  // transformers refuses files without it
   for (const size_t i : indices) {
     const auto& info = parameters.table()[i];
-    const auto values = runtime::read_float(parameters.device(), parameters.view(i));
-    writer.add(info.name, info.shape, std::span<const float>(values), type);
+    writer.add(
+        info.name, info.shape,
+        [&parameters, i] { return runtime::read_float(parameters.device(), parameters.view(i)); }, type);
   }
   writer.write(path);
 }

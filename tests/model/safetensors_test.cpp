@@ -142,6 +142,28 @@ TEST_CASE("a file with any byte of its header changed is read or refused, never 
   CHECK(refused > 1000);
 }
 
+TEST_CASE("values given as functions are asked for once, one after another in the order of names",
+          "[model]") {
+  const test::ScratchFolder folder;
+  SafetensorsWriter writer, other;
+  std::string asked;
+  for (const std::string name : {"c", "a", "b"}) {
+    const auto values = [&asked, name] {
+      asked += name;
+      return std::vector<float>{static_cast<float>(name[0]), 2};
+    };
+    writer.add(name, {2}, SafetensorsWriter::Values<float>(values));
+    other.add(name, {2}, values());
+  }
+  asked.clear();
+  writer.write(folder.file("x.safetensors"));
+  CHECK(asked == "abc");
+  other.write(folder.file("y.safetensors"));
+  CHECK(read_file(folder.file("x.safetensors")) == read_file(folder.file("y.safetensors")));
+  writer.produce();
+  CHECK(asked == "abcabc");
+}
+
 TEST_CASE("halves and bf16 are rounded to nearest, ties to even", "[model]") {
   const test::ScratchFolder folder;
   const auto through = [&](float value, model::StoredType type) {
