@@ -12,6 +12,7 @@ namespace gristmill::runtime::cpu {
 namespace {
 
 constexpr int64_t kFewRows = 64;
+constexpr int64_t kKeepRows = 512;  // up to so many rows panels of bf16 are kept
 // A block of out: few enough rows that packed a stays in the second-level cache, and many columns, for a is
 // packed anew for each block; and blocks enough that threads finish at about the same time.
 constexpr int64_t kBlockTiles = 8, kBlockCols = 4096, kTasksPerThread = 8;
@@ -86,12 +87,13 @@ const float* CpuBackend::pack_once(std::vector<float>& memory, const ConstView& 
   return memory.data();
 }
 
-/// Packing costs less than a hundredth of a product of many rows, and in f32 the panels are as large as the
-/// weight: there they are kept for decoding only, which reads the weight once a token. In bf16 they halve it.
+/// Packing costs a hundredth of a product of some hundred rows, and memory in both directions of every
+/// weight: it pays for products of few rows, in f32 (panels as large as the weight) for decoding only, which
+/// reads the weight once a token. Panels that are there serve any product.
 const float* CpuBackend::kept_panels(const ConstView& b, bool transposed, int64_t rows) {
   PanelCache::Panels* panels = panels_.find(b, transposed);
   if (panels != nullptr && panels->fresh) return panels->floats.get();
-  if (types_.compute == DType::f32 && rows > kFewRows) return nullptr;
+  if (rows > (types_.compute == DType::f32 ? kFewRows : kKeepRows)) return nullptr;
   if (panels == nullptr) panels = &panels_.get(b, transposed, panel_floats(b, transposed));
   pack(panels->floats.get(), b, transposed);
   panels->fresh = true;

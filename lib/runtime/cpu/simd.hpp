@@ -125,14 +125,24 @@ GRISTMILL_INLINE void store_part(float* to, Vec value, int64_t count) {
 #endif
 }
 GRISTMILL_INLINE Vec load_part(const uint16_t* from, int64_t count) {
+#if defined(__AVX512F__)
+  const auto half = _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1U << count) - 1), from);
+  return reinterpret_cast<Vec>(__builtin_convertvector(reinterpret_cast<HalfVec>(half), BitVec) << 16);
+#else
   uint16_t lanes[kLanes] = {};
   for (int64_t i = 0; i < count; ++i) lanes[i] = from[i];
   return load(lanes);
+#endif
 }
 GRISTMILL_INLINE void store_part(uint16_t* to, Vec value, int64_t count) {
+#if defined(__AVX512F__)
+  const HalfVec half = __builtin_convertvector(nearest_half(value) >> 16, HalfVec);
+  _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1U << count) - 1), reinterpret_cast<__m256i>(half));
+#else
   uint16_t lanes[kLanes];
   store(lanes, value);
   for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
+#endif
 }
 
 /// Sum of the lanes, as a tree of fixed shape.
