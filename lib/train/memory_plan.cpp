@@ -18,6 +18,13 @@ uint64_t elements(const std::vector<ParameterInfo>& table) {
   return static_cast<uint64_t>(count);
 }
 
+/// Elements of the largest tensor: a checkpoint is written one at a time.
+uint64_t largest(const std::vector<ParameterInfo>& table) {
+  int64_t size = 0;
+  for (const auto& info : table) size = std::max(size, info.size());
+  return static_cast<uint64_t>(size);
+}
+
 /// Matrices in the form that products take, as they are and turned round for the way back: in bf16 all of
 /// them are kept from update to update, else one at a time is made.
 uint64_t packed_bytes(const std::vector<ParameterInfo>& table, const MemoryPlanOptions& options) {
@@ -72,7 +79,7 @@ MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& opt
                 {"optimizer state", moments / static_cast<uint64_t>(options.ranks)},
                 {"activations of one micro-batch", activations(config, options)},
                 {"head", head_bytes(config, options)},
-                {"a checkpoint while it is written", moments}};
+                {"a checkpoint while it is written", 2 * largest(table) * real}};
   if (options.ranks > 1)
     plan.parts.emplace_back("own part of the summed gradients",
                             parameters / static_cast<uint64_t>(options.ranks));

@@ -166,28 +166,30 @@ void Optimizer::update_adamw(ParameterSet& parameters, const ParameterSet& gradi
   }
 }
 
+/// A tensor of a set, whole on rank 0; the ranks call it together.
+template <class Real>
+std::vector<Real> Optimizer::whole(const ParameterSet& set, const model::ParameterInfo& info) const {
+  const auto sizes = ranks_ != nullptr ? ranks_->sizes_of(info) : std::vector<int64_t>{info.size()};
+  const auto mine = is_in(set, info) ? set.view(info.name).reshaped(1, sizes[rank()]) : runtime::View();
+  if (ranks_ != nullptr) return ranks_->collect<Real>(mine, sizes);
+  std::vector<Real> values(static_cast<size_t>(info.size()));
+  set.device().read(values.data(), mine.data, values.size() * sizeof(Real));
+  return values;
+}
+
 void Optimizer::save_set(model::SafetensorsWriter& writer, const ParameterSet& set,
                          const char* prefix) const {
+  using Writer = model::SafetensorsWriter;
   const bool is_second = &set == &v_;
-  const auto add = [&](const model::ParameterInfo& info, auto real) {
-    using Real = decltype(real);
-    const auto sizes = ranks_ != nullptr ? ranks_->sizes_of(info) : std::vector<int64_t>{info.size()};
-    const auto mine = is_in(set, info) ? set.view(info.name).reshaped(1, sizes[rank()]) : runtime::View();
-    std::vector<Real> values;
-    if (ranks_ != nullptr) {
-      values = ranks_->collect<Real>(mine, sizes);
-    } else {
-      values.resize(static_cast<size_t>(info.size()));
-      set.device().read(values.data(), mine.data, values.size() * sizeof(Real));
-    }
-    if (rank() == 0) writer.add(prefix + info.name, info.shape, std::span<const Real>(values));
-  };
   for (const auto& info : table_) {
     if (is_second && is_whole(info, options_.kind)) continue;
+    const std::string name = prefix + info.name;
     if (set.device().real() == runtime::DType::f64) {
-      add(info, double{});
+      writer.add(name, info.shape,
+                 Writer::Values<double>([this, &set, &info] { return whole<double>(set, info); }));
     } else {
-      add(info, float{});
+      writer.add(name, info.shape,
+                 Writer::Values<float>([this, &set, &info] { return whole<float>(set, info); }));
     }
   }
 }
@@ -210,7 +212,11 @@ void Optimizer::save(const std::string& path) const {
   model::SafetensorsWriter writer;
   save_set(writer, m_, "m.");
   save_set(writer, v_, "v.");
-  if (rank() == 0) writer.write(path);
+  if (rank() == 0) {
+    writer.write(path);
+  } else {
+    writer.produce();
+  }
 }
 
 void Optimizer::load(const std::string& path) {

@@ -67,6 +67,8 @@ class Optimizer {
   void plan(const std::vector<model::ParameterInfo>& table);
   /// The own part of parameters or gradients that stands at `offset` of m_.
   runtime::View own(const model::ParameterSet& set, int64_t offset, int64_t size) const;
+  template <class Real>
+  std::vector<Real> whole(const model::ParameterSet& set, const model::ParameterInfo& info) const;
   void save_set(model::SafetensorsWriter& writer, const model::ParameterSet& set, const char* prefix) const;
   void load_set(const model::SafetensorsReader& reader, model::ParameterSet& set, const std::string& prefix,
                 const std::string& path);
