@@ -65,8 +65,9 @@ std::optional<uint64_t> control_group_room(const std::string& root, const std::s
 }
 
 std::optional<uint64_t> available_memory() {
+  const std::string groups = kernel_file("/proc/self/cgroup");
   std::string group;
-  for (const auto line : split(kernel_file("/proc/self/cgroup"), '\n')) {
+  for (const auto line : split(groups, '\n')) {
     if (line.starts_with("0::")) group = line.substr(3);
   }
   return lesser(parse_available(kernel_file("/proc/meminfo")), control_group_room("/sys/fs/cgroup", group));
