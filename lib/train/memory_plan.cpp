@@ -25,17 +25,16 @@ uint64_t largest(const std::vector<ParameterInfo>& table) {
   return static_cast<uint64_t>(size);
 }
 
-/// Matrices in the form that products take, as they are and turned round for the way back: in bf16 all of
-/// them are kept from update to update, else one at a time is made.
+/// Matrices in the form that products take, as they are and turned round for the way back: the CPU keeps
+/// those of small products (in bf16 up to kFewRows rows) from update to update, and makes others one at a
+/// time.
 uint64_t packed_bytes(const std::vector<ParameterInfo>& table, const MemoryPlanOptions& options) {
-  int64_t all = 0, largest = 0;
-  for (const auto& info : table) {
-    if (info.rows < 2 || info.cols < 2) continue;
-    all += info.size();
-    largest = std::max(largest, info.size());
-  }
-  const int64_t kept = options.compute == options.real ? largest : all;
-  return static_cast<uint64_t>(2 * kept) * runtime::size_of(options.compute);
+  constexpr int64_t kFewRows = 512;
+  uint64_t all = 0;
+  for (const auto& info : table)
+    all += info.rows > 1 && info.cols > 1 ? static_cast<uint64_t>(info.size()) : 0;
+  const bool keeps = options.compute != options.real && options.micro_batch_tokens <= kFewRows;
+  return 2 * (keeps ? all : largest(table)) * runtime::size_of(options.compute);
 }
 
 /// The model's own, the gradient of its output, and what a forward pass that keeps nothing has beside them:
