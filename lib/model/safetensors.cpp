@@ -18,6 +18,7 @@
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "base/json.hpp"
+#include "runtime/bfloat16.hpp"
 
 namespace gristmill::model {
 
@@ -112,10 +113,7 @@ std::vector<To> to_real(const std::string& dtype, const std::string& bytes, cons
   if (dtype == "F32") return convert<To, float>(bytes, same);
   if (dtype == "F64") return convert<To, double>(bytes, same);
   if (dtype == "F16") return convert<To, uint16_t>(bytes, from_half);
-  if (dtype == "BF16") {
-    return convert<To, uint16_t>(bytes,
-                                 [](uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); });
-  }
+  if (dtype == "BF16") return convert<To, runtime::Bfloat16>(bytes, runtime::widened);
   fail(Kind::input, where, ": dtype ", dtype, " where real numbers are needed (F32, F16, BF16 or F64)");
 }
 
@@ -218,12 +216,6 @@ std::string bytes_of(std::span<const Value> values) {
   return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
 }
 
-uint16_t to_bf16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  if (std::isnan(value)) return static_cast<uint16_t>((bits >> 16) | 64U);  // stays one, and quiet
-  return static_cast<uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
-}
-
 uint16_t to_half(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   const uint32_t sign = (bits >> 16) & 0x8000U, magnitude = bits & 0x7FFFFFFFU;
@@ -241,7 +233,7 @@ std::string narrow_bytes(const std::string& name, std::span<const float> values,
   if (type == StoredType::f32) return bytes_of(values);
   std::vector<uint16_t> narrow(values.size());
   for (size_t i = 0; i < values.size(); ++i) {
-    narrow[i] = type == StoredType::f16 ? to_half(values[i]) : to_bf16(values[i]);
+    narrow[i] = type == StoredType::f16 ? to_half(values[i]) : runtime::narrowed(values[i]);
     if (std::isfinite(values[i]) && type == StoredType::f16 && (narrow[i] & 0x7C00U) == 0x7C00U) {
       fail(Kind::input, "tensor ", name, " holds ", values[i], ", which f16 cannot; save it as bf16 or f32");
     }
