@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.hpp"
@@ -25,21 +26,35 @@ void require_dense(const ConstView& view, size_t values) {
   }
 }
 
+/// Copies only where the types differ: a tensor may be as large as what memory is left.
 template <class To, class From>
-std::vector<To> converted(std::span<const From> values) {
-  std::vector<To> out(values.size());
-  std::transform(values.begin(), values.end(), out.begin(),
-                 [](From value) { return static_cast<To>(value); });
-  return out;
+std::vector<To> converted(std::vector<From> values) {
+  if constexpr (std::is_same_v<To, From>) {
+    return values;
+  } else {
+    return {values.begin(), values.end()};
+  }
+}
+
+template <class Stored, class T>
+void write_as(Device& device, const View& to, std::span<const T> values) {
+  if constexpr (std::is_same_v<Stored, T>) {
+    device.write(to.data, values.data(), values.size_bytes());
+  } else {
+    std::vector<Stored> stored(values.size());
+    std::transform(values.begin(), values.end(), stored.begin(),
+                   [](T value) { return static_cast<Stored>(value); });
+    device.write(to.data, stored.data(), stored.size() * sizeof(Stored));
+  }
 }
 
 template <class T>
 void write_values(Device& device, const View& to, std::span<const T> values) {
   require_dense(to, values.size());
   if (to.dtype == DType::f32) {
-    device.write(to.data, converted<float>(values).data(), values.size() * sizeof(float));
+    write_as<float>(device, to, values);
   } else if (to.dtype == DType::f64) {
-    device.write(to.data, converted<double>(values).data(), values.size() * sizeof(double));
+    write_as<double>(device, to, values);
   } else if (to.dtype == DType::bf16) {
     std::vector<Bfloat16> halves(values.size());
     std::transform(values.begin(), values.end(), halves.begin(),
@@ -57,7 +72,7 @@ std::vector<T> read_values(Device& device, const ConstView& from) {
   if (from.dtype == DType::f32) {
     std::vector<float> values(size);
     device.read(values.data(), from.data, size * sizeof(float));
-    return converted<T>(std::span<const float>(values));
+    return converted<T>(std::move(values));
   }
   if (from.dtype == DType::bf16) {
     std::vector<Bfloat16> halves(size);
@@ -70,7 +85,7 @@ std::vector<T> read_values(Device& device, const ConstView& from) {
   if (from.dtype != DType::f64) fail(Kind::internal, "read_real needs a view of f32, f64 or bf16");
   std::vector<double> values(size);
   device.read(values.data(), from.data, size * sizeof(double));
-  return converted<T>(std::span<const double>(values));
+  return converted<T>(std::move(values));
 }
 
 }  // namespace
