@@ -10,7 +10,7 @@ mix -q --weights weights.tsv --bytes 20000 web.jsonl code.jsonl -o mix.jsonl.zst
 shard-cat mix.jsonl.zst | grep -c '"id": "web' 
 mix -q --weights weights.tsv --bytes 20000 web.jsonl code.jsonl | cmp - mix.jsonl.zst
 mix -q --seed 2 --weights weights.tsv --bytes 20000 web.jsonl code.jsonl -o other.jsonl.zst
-! cmp -s other.jsonl.zst mix.jsonl.zst
+if cmp -s other.jsonl.zst mix.jsonl.zst; then exit 1; fi
 python3 - <<'END'
 import json
 for d in json.load(open("mix.json"))["domains"]: print(d)

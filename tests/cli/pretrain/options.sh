@@ -80,7 +80,7 @@ cp -r scaled scaled-parts
 rm -r scaled-parts/checkpoints/step-20
 pretrain -q --run-dir scaled-parts $shape $short --mup-base-dim 8 --checkpoint-every 7 --resume t.tok.zst
 diff -r scaled/checkpoints/step-20 scaled-parts/checkpoints/step-20
-! cmp -s scaled/checkpoints/step-20/model.safetensors plain/checkpoints/step-20/model.safetensors
+if cmp -s scaled/checkpoints/step-20/model.safetensors plain/checkpoints/step-20/model.safetensors; then exit 1; fi
 
 # A longer context: the same weights, another config.json.
 refused 2 "shorter" --init plain --context 16
