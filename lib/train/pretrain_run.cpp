@@ -73,6 +73,7 @@ model::Config config_of_shape(const ShapeOptions& shape, const shard::TokenShard
   config.context = shape.context;
   config.tied = !shape.untied;
   config.qk_norm = shape.qk_norm;
+  config.zero_init = shape.zero_init;
   config.mup_base_dim = shape.mup_base_dim;
   config.bos_token = config.eos_token = config.pad_token = tokens.end_of_text;
   return config;
@@ -93,26 +94,14 @@ model::Config config_of_init(const PretrainRunOptions& options) {
   return config;
 }
 
-/// Initial values are no part of the configuration that files keep, so zeros are set behind it.
-std::unique_ptr<model::Transformer> fresh_model(runtime::Device& device, const model::Config& config,
-                                                const PretrainRunOptions& options) {
-  auto made = std::make_unique<model::Transformer>(device, config);
-  model::initialize(made->parameters(), options.train.seed);
-  if (!options.shape.zero_init) return made;
-  model::Config zeroed = config;
-  zeroed.zero_init = true;
-  const auto table = model::parameter_table(zeroed);
-  for (size_t i = 0; i < table.size(); ++i) {
-    const bool starts_at_zero = table[i].initial_std <= 0 && !table[i].initial_one;
-    if (starts_at_zero) device.backend().fill(made->parameters().view(i), 0);
-  }
-  return made;
-}
-
 /// Neither context nor rotary base has a tensor, so a model of another context takes the weights as they are.
 std::unique_ptr<model::Transformer> make_model(runtime::Device& device, const model::Config& config,
                                                const PretrainRunOptions& options) {
-  if (options.init.empty()) return fresh_model(device, config, options);
+  if (options.init.empty()) {
+    auto made = std::make_unique<model::Transformer>(device, config);
+    model::initialize(made->parameters(), options.train.seed);
+    return made;
+  }
   auto loaded = model::load_model(device, options.init);
   if (loaded->config() == config) return loaded;
   auto made = std::make_unique<model::Transformer>(device, config);
