@@ -67,6 +67,40 @@ struct Sampling {
   double min_p = 0;
 };
 
+/// Where a mixture of experts sends T tokens: each to K of E experts, one (token, choice) pair a row of what
+/// the experts work on, and the rows of one expert behind each other, in the order of tokens.
+struct Routing {
+  View probabilities;  ///< T × E: softmax of the router's logits; may be the logits' own place
+  View lse;            ///< T × 1: their logsumexp
+  View experts;  ///< T × K, i32: the likeliest, in falling order, of equal logits the lower index first
+  View weights;  ///< T × K: probabilities of the chosen over their sum
+  View offsets;  ///< (E + 1) × 1, i32: expert e works on rows [offsets[e], offsets[e + 1])
+  View tokens;   ///< (T·K) × 1, i32: the token of each row, ascending within an expert
+  View places;   ///< T × K, i32: the row of each choice
+  View load;     ///< optional, 1 × E: rows of each expert
+  View mass;     ///< optional, 1 × E: sum of its probabilities
+};
+
+/// Gradients of what is added to a loss to keep experts busy: d/dp[t,e] = balance · load[e] and
+/// d/d lse[t] = 2 · z · lse[t].
+struct RouterGradients {
+  ConstView load;  ///< 1 × E; absent = no balance
+  double balance = 0, z = 0;
+};
+
+/// out[R,N] = a[R,K] · b, each expert's rows with its own b[K,N], or out += with `accumulate`. a, b and out:
+/// compute.
+struct GroupedMatmul {
+  View out;
+  ConstView a;
+  ConstView b;                ///< of expert 0
+  bool transpose_b = false;   ///< b is stored N × K
+  int64_t expert_stride = 0;  ///< elements from one expert's b to the next one's
+  ConstView offsets;          ///< (E + 1) × 1: first 0, last R, ascending; an expert may have no rows
+  bool accumulate = false;
+  bool keep_b = false;  ///< as in Matmul
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -126,7 +160,8 @@ class Backend {
   // --------------------------------------------------------------------------------------------------
   /// Causal attention within each document of a packed batch, never across; scores are never stored whole
   /// (Dao et al. 2022). q[T, heads·head_dim], k and v[T, kv_heads·head_dim], out as q, lse[T, heads];
-  /// document_starts (D+1) × 1, first 0, last T. q, k, v and out: compute.
+  /// document_starts (D+1) × 1, first 0, last T. q, k, v and out: compute. What enters a product is rounded to
+  /// compute(), the softmax's weights and (backward) the gradients of scores too.
   virtual void attention(View out, View lse, ConstView q, ConstView k, ConstView v, ConstView document_starts,
                          const AttentionShape& shape) = 0;
   /// dq, dk, dv are overwritten; all but lse: compute.
@@ -149,6 +184,28 @@ class Backend {
   /// GELU, tanh form (Hendrycks & Gimpel 2016), as GPT-2's "gelu_new".
   virtual void gelu(View out, ConstView in) = 0;
   virtual void gelu_backward(View din, ConstView dout, ConstView in) = 0;
+
+  // --- experts
+  // ----------------------------------------------------------------------------------------------------
+  /// The router of a mixture of experts (Jiang et al. 2024, §2.1) from logits[T,E]. How many rows an expert
+  /// has stays on the device.
+  virtual void route(const Routing& out, ConstView logits) = 0;
+  /// dlogits[T,E] is overwritten; dweights[T,K]. Reads probabilities, lse, experts and weights of `routing`.
+  virtual void route_backward(View dlogits, ConstView dweights, const Routing& routing,
+                              const RouterGradients& gradients) = 0;
+  virtual void grouped_matmul(const GroupedMatmul& args) = 0;
+  /// dweight (N × K, of expert 0, the others expert_stride further) adds doutᵀ · a over each expert's rows;
+  /// dout[R,N] and a[R,K]: compute.
+  virtual void grouped_matmul_gradient(View dweight, int64_t expert_stride, ConstView dout, ConstView a,
+                                       ConstView offsets) = 0;
+  /// out[t] = Σ_k weights[t,k] · in[places[t,k]], in the order of k, then + residual[t] where there is one
+  /// (it may be out). Absent weights are 1. out, in and residual: compute.
+  virtual void combine_rows(View out, ConstView in, ConstView weights, ConstView places,
+                            ConstView residual) = 0;
+  /// din[places[t,k]] = weights[t,k] · dout[t], dweights[t,k] = dout[t] · in[places[t,k]]. din, dout and in:
+  /// compute.
+  virtual void combine_rows_backward(View din, View dweights, ConstView dout, ConstView in, ConstView weights,
+                                     ConstView places) = 0;
 
   // --- the language-model head
   // ------------------------------------------------------------------------------------

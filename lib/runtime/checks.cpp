@@ -171,6 +171,80 @@ void swiglu(ConstView out, ConstView gate_up, Types types) {
   expect_computed("swiglu", "gate_up", gate_up, types, out.rows, 2 * out.cols);
 }
 
+void route(const Routing& routing, ConstView logits, Types types) {
+  const char* method = "route";
+  const int64_t tokens = logits.rows, experts = logits.cols, chosen = routing.experts.cols;
+  if (chosen < 1 || chosen > experts)
+    fail(Kind::internal, "route: ", chosen, " of ", experts, " experts, expected 1 to all of them");
+  expect(method, "logits", logits, types.real, tokens, experts);
+  expect(method, "probabilities", routing.probabilities, types.real, tokens, experts);
+  expect(method, "lse", routing.lse, types.real, tokens, 1);
+  expect(method, "experts", routing.experts, DType::i32, tokens, chosen);
+  expect(method, "weights", routing.weights, types.real, tokens, chosen);
+  expect(method, "offsets", routing.offsets, DType::i32, experts + 1, 1);
+  expect(method, "tokens", routing.tokens, DType::i32, tokens * chosen, 1);
+  expect(method, "places", routing.places, DType::i32, tokens, chosen);
+  expect_if(method, "load", routing.load, types.real, 1, experts);
+  expect_if(method, "mass", routing.mass, types.real, 1, experts);
+}
+
+void route_gradients(ConstView dlogits, ConstView dweights, const Routing& routing,
+                     const RouterGradients& gradients, Types types) {
+  const char* method = "route_backward";
+  const int64_t tokens = dlogits.rows, experts = dlogits.cols, chosen = dweights.cols;
+  expect(method, "dlogits", dlogits, types.real, tokens, experts);
+  expect(method, "dweights", dweights, types.real, tokens, chosen);
+  expect(method, "probabilities", routing.probabilities, types.real, tokens, experts);
+  expect(method, "lse", routing.lse, types.real, tokens, 1);
+  expect(method, "experts", routing.experts, DType::i32, tokens, chosen);
+  expect(method, "weights", routing.weights, types.real, tokens, chosen);
+  expect_if(method, "load", gradients.load, types.real, 1, experts);
+}
+
+void grouped_matmul(const GroupedMatmul& args, Types types) {
+  const char* method = "grouped_matmul";
+  const int64_t rows = args.a.rows, depth = args.a.cols, cols = args.out.cols;
+  expect_computed(method, "a", args.a, types, rows, depth);
+  expect_computed(method, "b", args.b, types, args.transpose_b ? cols : depth,
+                  args.transpose_b ? depth : cols);
+  expect_computed(method, "out", args.out, types, rows, cols);
+  expect(method, "offsets", args.offsets, DType::i32, args.offsets.rows, 1);
+  if (args.offsets.rows < 2) fail(Kind::internal, "grouped_matmul: offsets are of no expert");
+}
+
+void grouped_matmul_gradient(ConstView dweight, int64_t expert_stride, ConstView dout, ConstView a,
+                             ConstView offsets, Types types) {
+  const char* method = "grouped_matmul_gradient";
+  expect_computed(method, "dout", dout, types, a.rows, dout.cols);
+  expect_computed(method, "a", a, types, a.rows, a.cols);
+  expect(method, "dweight", dweight, types.real, dout.cols, a.cols);
+  expect(method, "offsets", offsets, DType::i32, offsets.rows, 1);
+  if (offsets.rows < 2) fail(Kind::internal, method, ": offsets are of no expert");
+  if (offsets.rows > 2 && expert_stride < dweight.rows * dweight.stride - (dweight.stride - dweight.cols))
+    fail(Kind::internal, method, ": the experts' weights overlap");
+}
+
+void combine_rows(ConstView out, ConstView in, ConstView weights, ConstView places, ConstView residual,
+                  Types types) {
+  const char* method = "combine_rows";
+  expect_computed(method, "out", out, types, out.rows, out.cols);
+  expect_computed(method, "in", in, types, in.rows, out.cols);
+  expect(method, "places", places, DType::i32, out.rows, places.cols);
+  expect_if(method, "weights", weights, types.real, out.rows, places.cols);
+  if (residual) expect_computed(method, "residual", residual, types, out.rows, out.cols);
+}
+
+void combine_rows_gradients(ConstView din, ConstView dweights, ConstView dout, ConstView in,
+                            ConstView weights, ConstView places, Types types) {
+  const char* method = "combine_rows_backward";
+  expect_computed(method, "dout", dout, types, dout.rows, dout.cols);
+  expect_computed(method, "in", in, types, in.rows, dout.cols);
+  expect_computed(method, "din", din, types, in.rows, dout.cols);
+  expect(method, "places", places, DType::i32, dout.rows, places.cols);
+  expect(method, "weights", weights, types.real, dout.rows, places.cols);
+  expect(method, "dweights", dweights, types.real, dout.rows, places.cols);
+}
+
 void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets, Types types) {
   expect_computed("head", "hidden", hidden, types, hidden.rows, hidden.cols);
   expect("head", "weight", weight, types.real, weight.rows, hidden.cols);
@@ -202,6 +276,11 @@ void sample(ConstView ids, ConstView log_prob, ConstView logits, ConstView unifo
   expect("sample", "log_prob", log_prob, types.real, logits.rows, 1);
   expect("sample", "uniforms", uniforms, types.real, logits.rows, 1);
   if (logits.rows > 0 && logits.cols < 1) fail(Kind::internal, "sample: logits have no columns");
+}
+
+void segment(const char* method, int64_t begin, int64_t end, int64_t rows, bool first, bool last) {
+  if (begin >= 0 && begin <= end && end <= rows && (!first || begin == 0) && (!last || end == rows)) return;
+  fail(Kind::internal, method, ": an expert's rows are [", begin, ", ", end, ") of ", rows);
 }
 
 void index(const char* method, int64_t value, int64_t limit) {

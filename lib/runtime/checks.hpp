@@ -37,12 +37,24 @@ void attention_gradients(ConstView dq, ConstView dk, ConstView dv, ConstView dou
 void cached_attention(ConstView out, ConstView q, ConstView cache_k, ConstView cache_v, ConstView sequence,
                       ConstView length, int64_t capacity, const AttentionShape& shape, Types types);
 void swiglu(ConstView out, ConstView gate_up, Types types);
+void route(const Routing& routing, ConstView logits, Types types);
+void route_gradients(ConstView dlogits, ConstView dweights, const Routing& routing,
+                     const RouterGradients& gradients, Types types);
+void grouped_matmul(const GroupedMatmul& args, Types types);
+void grouped_matmul_gradient(ConstView dweight, int64_t expert_stride, ConstView dout, ConstView a,
+                             ConstView offsets, Types types);
+void combine_rows(ConstView out, ConstView in, ConstView weights, ConstView places, ConstView residual,
+                  Types types);
+void combine_rows_gradients(ConstView din, ConstView dweights, ConstView dout, ConstView in,
+                            ConstView weights, ConstView places, Types types);
 void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets, Types types);
 void head_gradients(ConstView dhidden, ConstView dweight, const HeadGradients& gradients, ConstView hidden,
                     ConstView weight, Types types);
 void adamw(ConstView parameter, ConstView m, ConstView v, ConstView gradient, Types types);
 void sample(ConstView ids, ConstView log_prob, ConstView logits, ConstView uniforms, Types types);
 
+/// The rows [begin, end) of the first, the last or another expert must cover `rows` in order.
+void segment(const char* method, int64_t begin, int64_t end, int64_t rows, bool first, bool last);
 /// An index that a kernel is about to follow must lie in [0, limit).
 void index(const char* method, int64_t value, int64_t limit);
 

@@ -122,6 +122,24 @@ class GuardBackend final : public Backend {
   void gelu_backward(View din, ConstView dout, ConstView in) override {
     call(&Backend::gelu_backward, din, dout, in);
   }
+  void route(const Routing& out, ConstView logits) override { call(&Backend::route, out, logits); }
+  void route_backward(View dlogits, ConstView dweights, const Routing& routing,
+                      const RouterGradients& gradients) override {
+    call(&Backend::route_backward, dlogits, dweights, routing, gradients);
+  }
+  void grouped_matmul(const GroupedMatmul& args) override { call(&Backend::grouped_matmul, args); }
+  void grouped_matmul_gradient(View dweight, int64_t expert_stride, ConstView dout, ConstView a,
+                               ConstView offsets) override {
+    call(&Backend::grouped_matmul_gradient, dweight, expert_stride, dout, a, offsets);
+  }
+  void combine_rows(View out, ConstView in, ConstView weights, ConstView places,
+                    ConstView residual) override {
+    call(&Backend::combine_rows, out, in, weights, places, residual);
+  }
+  void combine_rows_backward(View din, View dweights, ConstView dout, ConstView in, ConstView weights,
+                             ConstView places) override {
+    call(&Backend::combine_rows_backward, din, dweights, dout, in, weights, places);
+  }
   void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
             double logit_scale) override {
     call(&Backend::head, values, hidden, weight, targets, logit_scale);

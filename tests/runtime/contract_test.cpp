@@ -72,6 +72,7 @@ TEST_CASE("norms and activations keep the contract on every device", "[runtime]"
 TEST_CASE("attention keeps the contract on every device", "[runtime]") {
   check_contract(attention_scenarios());
 }
+TEST_CASE("experts keep the contract on every device", "[runtime]") { check_contract(expert_scenarios()); }
 TEST_CASE("the head keeps the contract on every device", "[runtime]") { check_contract(head_scenarios()); }
 
 TEST_CASE("elementary methods keep the contract in bf16", "[runtime]") {
@@ -82,4 +83,5 @@ TEST_CASE("norms and activations keep the contract in bf16", "[runtime]") {
   check_half_contract(norm_scenarios());
 }
 TEST_CASE("attention keeps the contract in bf16", "[runtime]") { check_half_contract(attention_scenarios()); }
+TEST_CASE("experts keep the contract in bf16", "[runtime]") { check_half_contract(expert_scenarios()); }
 TEST_CASE("the head keeps the contract in bf16", "[runtime]") { check_half_contract(head_scenarios()); }

@@ -33,6 +33,12 @@ double tolerance_of(const std::string& method) {
       {"swiglu_backward", 2e-6},
       {"gelu", 1e-6},
       {"gelu_backward", 2e-6},
+      {"route", 1e-6},
+      {"route_backward", 1e-6},
+      {"grouped_matmul", 4e-6},
+      {"grouped_matmul_gradient", 4e-6},
+      {"combine_rows", 1e-6},
+      {"combine_rows_backward", 4e-6},
       {"head", 6e-6},
       {"head_backward", 1e-5},
       {"adamw", 2e-6},
@@ -52,13 +58,16 @@ double half_tolerance_of(const std::string& name) {
       {"layernorm", 1},
       {"layernorm_backward", 1},
       {"rotary", 1},
-      {"attention", 1},
+      {"attention", 1},           // the output; roundings of the weights mostly cancel out in its sums
       {"attention_backward", 2},  // the forward's output, of which D is a sum; the gradient
       {"cached_attention", 1},
       {"swiglu", 1},
       {"swiglu_backward", 1},
       {"gelu", 1},
       {"gelu_backward", 1},
+      {"grouped_matmul", 1},
+      {"combine_rows", 1},
+      {"combine_rows_backward", 1},
       {"head_backward", 2},  // the gradient of the logits, the gradient of hidden
   };
   const std::string method = name.substr(0, name.find(' '));
@@ -379,7 +388,7 @@ std::vector<Scenario> head_scenarios(int64_t factor) {
 std::vector<Scenario> all_scenarios(int64_t factor) {
   std::vector<Scenario> all;
   for (auto part : {elementary_scenarios(factor), product_scenarios(factor), norm_scenarios(factor),
-                    attention_scenarios(factor), head_scenarios(factor)}) {
+                    attention_scenarios(factor), expert_scenarios(factor), head_scenarios(factor)}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;

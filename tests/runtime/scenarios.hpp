@@ -23,6 +23,7 @@ std::vector<Scenario> elementary_scenarios(int64_t factor = 1);
 std::vector<Scenario> product_scenarios(int64_t factor = 1);
 std::vector<Scenario> norm_scenarios(int64_t factor = 1);
 std::vector<Scenario> attention_scenarios(int64_t factor = 1);
+std::vector<Scenario> expert_scenarios(int64_t factor = 1);
 std::vector<Scenario> head_scenarios(int64_t factor = 1);
 std::vector<Scenario> all_scenarios(int64_t factor = 1);
 

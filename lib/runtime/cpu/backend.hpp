@@ -28,8 +28,8 @@ struct AttentionTask {
 };
 
 struct AttentionViews {
-  ComputedRows q, k, v;
-  WritableRows out;
+  ConstView q, k, v;
+  View out;
 };
 
 class CpuBackend final : public Backend {
@@ -69,6 +69,15 @@ class CpuBackend final : public Backend {
   void swiglu_backward(View dgate_up, ConstView dout, ConstView gate_up) override;
   void gelu(View out, ConstView in) override;
   void gelu_backward(View din, ConstView dout, ConstView in) override;
+  void route(const Routing& out, ConstView logits) override;
+  void route_backward(View dlogits, ConstView dweights, const Routing& routing,
+                      const RouterGradients& gradients) override;
+  void grouped_matmul(const GroupedMatmul& args) override;
+  void grouped_matmul_gradient(View dweight, int64_t expert_stride, ConstView dout, ConstView a,
+                               ConstView offsets) override;
+  void combine_rows(View out, ConstView in, ConstView weights, ConstView places, ConstView residual) override;
+  void combine_rows_backward(View din, View dweights, ConstView dout, ConstView in, ConstView weights,
+                             ConstView places) override;
   void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
             double logit_scale) override;
   void head_backward(View dhidden, View dweight, const HeadValues& values, ConstView hidden, ConstView weight,
@@ -114,6 +123,7 @@ class CpuBackend final : public Backend {
   const Kernels& kernels_;
   const checks::Types types_;
   const Products& products_;  ///< of the compute type
+  const Attention& attention_;
   ThreadPool pool_;
   PanelCache panels_;
   double peak_flops_ = 0;

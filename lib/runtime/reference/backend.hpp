@@ -7,6 +7,7 @@
 #include "runtime/matrix.hpp"
 #include "runtime/reference/attention.hpp"
 #include "runtime/reference/elementary.hpp"
+#include "runtime/reference/experts.hpp"
 #include "runtime/reference/head.hpp"
 #include "runtime/reference/norms.hpp"
 #include "runtime/reference/sampling.hpp"
@@ -119,6 +120,34 @@ class ReferenceBackend : public Backend {
     checks::same_shape("gelu_backward", din, in, kReal);
     checks::same_shape("gelu_backward", dout, in, kReal);
     reference::gelu_backward<Real>(din, dout, in);
+  }
+  void route(const Routing& out, ConstView logits) override {
+    checks::route(out, logits, kReal);
+    reference::route<Real>(out, logits);
+  }
+  void route_backward(View dlogits, ConstView dweights, const Routing& routing,
+                      const RouterGradients& gradients) override {
+    checks::route_gradients(dlogits, dweights, routing, gradients, kReal);
+    reference::route_backward<Real>(dlogits, dweights, routing, gradients);
+  }
+  void grouped_matmul(const GroupedMatmul& args) override {
+    checks::grouped_matmul(args, kReal);
+    reference::grouped_matmul<Real>(args);
+  }
+  void grouped_matmul_gradient(View dweight, int64_t expert_stride, ConstView dout, ConstView a,
+                               ConstView offsets) override {
+    checks::grouped_matmul_gradient(dweight, expert_stride, dout, a, offsets, kReal);
+    reference::grouped_matmul_gradient<Real>(dweight, expert_stride, dout, a, offsets);
+  }
+  void combine_rows(View out, ConstView in, ConstView weights, ConstView places,
+                    ConstView residual) override {
+    checks::combine_rows(out, in, weights, places, residual, kReal);
+    reference::combine_rows<Real>(out, in, weights, places, residual);
+  }
+  void combine_rows_backward(View din, View dweights, ConstView dout, ConstView in, ConstView weights,
+                             ConstView places) override {
+    checks::combine_rows_gradients(din, dweights, dout, in, weights, places, kReal);
+    reference::combine_rows_backward<Real>(din, dweights, dout, in, weights, places);
   }
   void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
             double logit_scale) override {
