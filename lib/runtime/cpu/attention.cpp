@@ -2,11 +2,11 @@
 // nothing is added to by two threads.
 
 #include <algorithm>
-#include <utility>
 #include <vector>
 
 #include "runtime/checks.hpp"
 #include "runtime/cpu/backend.hpp"
+#include "runtime/cpu/operands.hpp"
 #include "runtime/reference/attention.hpp"
 
 namespace gristmill::runtime::cpu {
@@ -22,55 +22,32 @@ double work_of(const std::vector<AttentionTask>& tasks, const AttentionShape& sh
   return pairs * static_cast<double>(shape.head_dim) / 20;
 }
 
-/// Pieces of one allocation, one behind the other, each aligned to a cache line.
-class Pieces {
- public:
-  static int64_t size(int64_t floats) { return (floats + 15) / 16 * 16; }
-  explicit Pieces(float* memory) : next_(memory) {}
-  float* take(int64_t floats) { return std::exchange(next_, next_ + size(floats)); }
-
- private:
-  float* next_;
-};
-
-AttentionBlock block_of(const AttentionShape& shape, Floats<const float> q, Floats<const float> k,
-                        Floats<const float> v, Floats<float> out) {
-  AttentionBlock block;
-  block.head_dim = shape.head_dim;
-  block.scale = static_cast<float>(shape.scale);
-  block.q = q.data;
-  block.q_stride = q.stride;
-  block.k = k.data;
-  block.k_stride = k.stride;
-  block.v = v.data;
-  block.v_stride = v.stride;
-  block.out = out.data;
-  block.out_stride = out.stride;
-  return block;
-}
-
 }  // namespace
 
 /// One head's queries [first, first + queries) over rows [key, key + keys) of k and v. `group` heads that
 /// share a key head may stand for the queries of a single row.
 void CpuBackend::attend(const AttentionViews& views, const AttentionShape& shape, const AttentionTask& task,
                         View lse) {
-  const int64_t dim = shape.head_dim, width = task.heads * dim, rows = task.queries;
-  const int64_t key_head = task.head / (shape.heads / shape.kv_heads);
-  const int64_t own = kernels_.attention_scratch(dim, task.keys);
-  Pieces pieces(
-      thread_scratch(Pieces::size(own) + 2 * (Pieces::size(rows * width) + Pieces::size(task.keys * dim))));
-  float* scratch = pieces.take(own);
-  const auto q = views.q.read(task.first, rows, task.head * dim, width, pieces.take(rows * width));
-  const auto k = views.k.read(task.key, task.keys, key_head * dim, dim, pieces.take(task.keys * dim));
-  const auto v = views.v.read(task.key, task.keys, key_head * dim, dim, pieces.take(task.keys * dim));
-  const auto out = views.out.room(task.first, task.head * dim, width, pieces.take(rows * width));
-  AttentionBlock block = block_of(shape, q, k, v, out);
-  block.queries = rows;
-  block.first_length = task.keys - rows + 1;
+  const int64_t dim = shape.head_dim, width = task.heads * dim, column = task.head * dim;
+  const int64_t key_column = task.head / (shape.heads / shape.kv_heads) * dim;
+  const auto queries = [&](const auto& view) {
+    return view.row_range(task.first, task.queries).col_range(column, width);
+  };
+  const auto keys = [&](const ConstView& view) {
+    return operand_of(view.row_range(task.key, task.keys).col_range(key_column, dim));
+  };
+  AttentionBlock block;
+  block.head_dim = dim;
+  block.scale = static_cast<float>(shape.scale);
+  block.q = operand_of(queries(views.q));
+  block.k = keys(views.k);
+  block.v = keys(views.v);
+  block.out = result_of(queries(views.out));
+  block.queries = task.queries;
+  block.first_length = task.keys - task.queries + 1;
   if (task.heads > 1) {
     block.queries = task.heads;
-    block.q_stride = block.out_stride = dim;
+    block.q.stride = block.out.stride = dim;
     block.first_length = task.keys;
     block.length_step = 0;
   }
@@ -78,9 +55,8 @@ void CpuBackend::attend(const AttentionViews& views, const AttentionShape& shape
     block.lse = Matrix<float>(lse).row(task.first) + task.head;
     block.lse_stride = lse.stride;
   }
-  block.scratch = scratch;
-  kernels_.attention(block);
-  views.out.put(task.first, rows, task.head * dim, width, out.data);
+  block.scratch = thread_scratch(attention_.forward_scratch(dim, task.keys));
+  attention_.forward(block);
 }
 
 void CpuBackend::attend_all(const AttentionViews& views, const AttentionShape& shape,
@@ -101,70 +77,53 @@ void CpuBackend::attention(View out, View lse, ConstView q, ConstView k, ConstVi
         tasks.push_back({first, queries, begin, first - begin + queries, h, 1});
     }
   });
-  attend_all({computed(q), computed(k), computed(v), computed(out)}, shape, tasks, lse);
+  attend_all({q, k, v, out}, shape, tasks, lse);
   written(out, lse);
 }
 
-void CpuBackend::attention_backward(View dq_view, View dk_view, View dv_view, ConstView dout_view,
-                                    ConstView q_view, ConstView k_view, ConstView v_view, ConstView out_view,
-                                    ConstView lse_view, ConstView document_starts,
+void CpuBackend::attention_backward(View dq, View dk, View dv, ConstView dout, ConstView q, ConstView k,
+                                    ConstView v, ConstView out, ConstView lse_view, ConstView document_starts,
                                     const AttentionShape& shape) {
-  checks::attention(out_view, lse_view, q_view, k_view, v_view, document_starts, shape, types_);
-  checks::attention_gradients(dq_view, dk_view, dv_view, dout_view, q_view, k_view, types_);
-  const WritableRows dq = computed(dq_view), dk = computed(dk_view), dv = computed(dv_view);
-  const ComputedRows dout = computed(dout_view), q = computed(q_view), k = computed(k_view),
-                     v = computed(v_view), out = computed(out_view);
+  checks::attention(out, lse_view, q, k, v, document_starts, shape, types_);
+  checks::attention_gradients(dq, dk, dv, dout, q, k, types_);
   const Matrix<const float> lse(lse_view);
-  const int64_t group = shape.heads / shape.kv_heads, dim = shape.head_dim, width = group * dim;
+  const int64_t group = shape.heads / shape.kv_heads, dim = shape.head_dim;
   std::vector<AttentionTask> tasks;
-  reference::each_document(Matrix<const int32_t>(document_starts), q_view.rows,
-                           [&](int64_t begin, int64_t end) {
-                             if (begin == end) return;
-                             for (int64_t h = 0; h < shape.kv_heads; ++h)
-                               tasks.push_back({begin, end - begin, begin, end - begin, h, group});
-                           });
+  reference::each_document(Matrix<const int32_t>(document_starts), q.rows, [&](int64_t begin, int64_t end) {
+    if (begin == end) return;
+    for (int64_t h = 0; h < shape.kv_heads; ++h)
+      tasks.push_back({begin, end - begin, begin, end - begin, h, group});
+  });
   const int64_t count = static_cast<int64_t>(tasks.size());
   const double cost = 3 * static_cast<double>(group) * work_of(tasks, shape) /
                       static_cast<double>(std::max<int64_t>(count, 1));
   each_block(count, 1, cost, [&](int64_t i, int64_t) {
     const AttentionTask& task = tasks[static_cast<size_t>(i)];
-    const int64_t rows = task.queries, first = task.first, query = task.head * width, key = task.head * dim;
-    const int64_t own = kernels_.attention_backward_scratch(dim, rows);
-    Pieces pieces(
-        thread_scratch(Pieces::size(own) + 4 * (Pieces::size(rows * width) + Pieces::size(rows * dim))));
-    float* scratch = pieces.take(own);
-    const auto read = [&](const ComputedRows& view, int64_t col, int64_t cols) {
-      return view.read(first, rows, col, cols, pieces.take(rows * cols));
+    const auto queries = [&](const auto& view) {
+      return view.row_range(task.first, task.queries).col_range(task.head * group * dim, group * dim);
     };
-    const auto room = [&](const WritableRows& view, int64_t col, int64_t cols) {
-      return view.room(first, col, cols, pieces.take(rows * cols));
+    const auto keys = [&](const auto& view) {
+      return view.row_range(task.first, task.queries).col_range(task.head * dim, dim);
     };
-    const auto results = read(out, query, width), upstream = read(dout, query, width);
-    const auto to_q = room(dq, query, width), to_k = room(dk, key, dim), to_v = room(dv, key, dim);
     AttentionGradientBlock block;
-    // The backward only reads out and lse.
-    block.forward = block_of(shape, read(q, query, width), read(k, key, dim), read(v, key, dim),
-                             {const_cast<float*>(results.data), results.stride});
-    block.forward.lse = const_cast<float*>(lse.row(first)) + task.head * group;
-    block.forward.lse_stride = lse.stride;
-    block.forward.queries = rows;
-    block.forward.first_length = 1;
-    block.forward.scratch = scratch;
+    block.head_dim = dim;
     block.heads = group;
-    block.dout = upstream.data;
-    block.dout_stride = upstream.stride;
-    block.dq = to_q.data;
-    block.dq_stride = to_q.stride;
-    block.dk = to_k.data;
-    block.dk_stride = to_k.stride;
-    block.dv = to_v.data;
-    block.dv_stride = to_v.stride;
-    kernels_.attention_backward(block);
-    dq.put(first, rows, query, width, to_q.data);
-    dk.put(first, rows, key, dim, to_k.data);
-    dv.put(first, rows, key, dim, to_v.data);
+    block.rows = task.queries;
+    block.scale = static_cast<float>(shape.scale);
+    block.q = operand_of(queries(q));
+    block.k = operand_of(keys(k));
+    block.v = operand_of(keys(v));
+    block.out = operand_of(queries(out));
+    block.dout = operand_of(queries(dout));
+    block.lse = lse.row(task.first) + task.head * group;
+    block.lse_stride = lse.stride;
+    block.dq = result_of(queries(dq));
+    block.dk = result_of(keys(dk));
+    block.dv = result_of(keys(dv));
+    block.scratch = thread_scratch(attention_.backward_scratch(dim, task.queries));
+    attention_.backward(block);
   });
-  written(dq_view, dk_view, dv_view);
+  written(dq, dk, dv);
 }
 
 void CpuBackend::cached_attention(View out, ConstView q, ConstView cache_k, ConstView cache_v,
@@ -191,7 +150,7 @@ void CpuBackend::cached_attention(View out, ConstView q, ConstView cache_k, Cons
       tasks.push_back({r, end - r, key, length.at(end - 1, 0), h, together});
     r = end;
   }
-  attend_all({computed(q), computed(cache_k), computed(cache_v), computed(out)}, shape, tasks, {});
+  attend_all({q, cache_k, cache_v, out}, shape, tasks, {});
   written(out);
 }
 

@@ -5,6 +5,7 @@
 // (decoding): lanes are keys. Both do the same operations on each element in the same order (key blocks of
 // kKeyBlock from the document's start), so that decoding gives the bits of training.
 
+#include "runtime/cpu/attention_packing.hpp"
 #include "runtime/cpu/kernels.hpp"
 #include "runtime/cpu/product_kernels.hpp"
 #include "runtime/cpu/simd.hpp"
@@ -12,35 +13,7 @@
 namespace gristmill::runtime::cpu {
 namespace {
 
-constexpr int64_t kKeyBlock = 64, kQueryBlock = 32;
 constexpr int64_t kFewQueries = kTileCols / 2;
-
-/// Leading dimension of a transposed matrix: not a power of two, which would map all rows to the same cache
-/// sets.
-int64_t transposed_stride(int64_t rows) { return padded(rows, 16) + kTileCols + 16; }
-
-/// to[cols][stride] = scale · fromᵀ, zero beyond `rows`.
-void transposed_copy(float* to, int64_t stride, const float* from, int64_t from_stride, int64_t rows,
-                     int64_t cols, float scale) {
-  transpose(to, stride, from, from_stride, rows, cols);
-  for (int64_t c = 0; c < cols; ++c) {
-    float* row = to + c * stride;
-    if (scale != 1.0F) {
-      for (int64_t r = 0; r < rows; ++r) row[r] *= scale;
-    }
-    for (int64_t r = rows; r < stride; ++r) row[r] = 0;
-  }
-}
-
-/// to[rows][width], zero beyond `cols`.
-void padded_copy(float* to, int64_t width, const float* from, int64_t from_stride, int64_t rows,
-                 int64_t cols) {
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < cols; ++c) to[r * width + c] = from[r * from_stride + c];
-    for (int64_t c = cols; c < width; ++c) to[r * width + c] = 0;
-  }
-}
-
 constexpr float kMinusInfinity = -__builtin_inff();
 
 int64_t keys_seen(const AttentionBlock& args, int64_t query) {
@@ -51,40 +24,77 @@ struct LaneState {
   Vec highest[kTileVectors], total[kTileVectors];
 };
 
-/// Masks and exponentiates one block of scores [keys][lanes] in place, and rescales what was summed before.
-GRISTMILL_INLINE void softmax_lanes(const AttentionBlock& args, LaneState& state, float* scores, float* sums,
-                                    int64_t first_query, int64_t first_key, int64_t keys) {
+/// How many of the keys from `first_key` on each of kLanes queries sees.
+IntVec visible_keys(const AttentionBlock& args, int64_t first_query, int64_t first_key) {
+  IntVec visible;
+  for (int64_t lane = 0; lane < kLanes; ++lane) {
+    const int64_t query = lesser(first_query + lane, args.queries - 1);
+    visible[lane] = static_cast<int32_t>(keys_seen(args, query) - first_key);
+  }
+  return visible;
+}
+
+/// Scales one column of scores, masks it if `diagonal`, and returns the largest.
+template <bool kDiagonal>
+GRISTMILL_INLINE Vec scaled_scores(float* column, Vec scale, int64_t keys, IntVec visible, Vec highest) {
+  for (int64_t s = 0; s < keys; ++s) {
+    Vec score = load(column + s * kTileCols) * scale;
+    if constexpr (kDiagonal) {
+      const IntVec key = IntVec{} + static_cast<int32_t>(s);
+      score = key < visible ? score : splat(kMinusInfinity);
+    }
+    store(column + s * kTileCols, score);
+    highest = larger(highest, score);
+  }
+  return highest;
+}
+
+/// e^(score - highest) of one column, as the items of a product; returns total and their sum.
+template <class Format>
+GRISTMILL_INLINE Vec weights_of(float* weights, const float* column, int64_t keys, Vec highest, Vec total) {
+  for (int64_t s = 0; s < keys; s += Format::kStep) {
+    const Vec first = exponential(load(column + s * kTileCols) - highest);
+    total += first;
+    if constexpr (Format::kStep == 2) {
+      Vec second{};
+      if (s + 1 < keys) {
+        second = exponential(load(column + (s + 1) * kTileCols) - highest);
+        total += second;
+      }
+      store(weights + s / 2 * kTileCols, Format::pairs(Format::halves(first, second)));
+    } else {
+      store(weights + s * kTileCols, Format::item(first));
+    }
+  }
+  return total;
+}
+
+/// Masks and exponentiates one block of scores [keys][lanes] to weights, and rescales what was summed before.
+template <class Format>
+GRISTMILL_INLINE void softmax_lanes(const AttentionBlock& args, LaneState& state, float* weights,
+                                    float* scores, float* sums, int64_t first_query, int64_t first_key,
+                                    int64_t keys) {
   const bool diagonal = first_key + keys > keys_seen(args, first_query);
   for (int64_t v = 0; v < kTileVectors; ++v) {
     float* column = scores + v * kLanes;
-    if (diagonal) {
-      for (int64_t lane = 0; lane < kLanes; ++lane) {
-        const int64_t query = lesser(first_query + v * kLanes + lane, args.queries - 1);
-        const int64_t visible = keys_seen(args, query) - first_key;
-        for (int64_t s = visible < 0 ? 0 : visible; s < keys; ++s)
-          column[s * kTileCols + lane] = kMinusInfinity;
-      }
-    }
-    Vec highest = state.highest[v];
-    for (int64_t s = 0; s < keys; ++s) highest = larger(highest, load(column + s * kTileCols));
-    const Vec rescale = exponential(state.highest[v] - highest);
-    Vec total = state.total[v] * rescale;
-    for (int64_t s = 0; s < keys; ++s) {
-      const Vec weight = exponential(load(column + s * kTileCols) - highest);
-      store(column + s * kTileCols, weight);
-      total += weight;
-    }
+    const Vec before = state.highest[v], scale = splat(args.scale);
+    const Vec highest =
+        diagonal ? scaled_scores<true>(column, scale, keys,
+                                       visible_keys(args, first_query + v * kLanes, first_key), before)
+                 : scaled_scores<false>(column, scale, keys, IntVec{}, before);
+    const Vec rescale = exponential(before - highest);
+    state.total[v] =
+        weights_of<Format>(weights + v * kLanes, column, keys, highest, state.total[v] * rescale);
+    state.highest[v] = highest;
     for (int64_t d = 0; d < args.head_dim; ++d) {
       store(sums + d * kTileCols + v * kLanes, load(sums + d * kTileCols + v * kLanes) * rescale);
     }
-    state.highest[v] = highest;
-    state.total[v] = total;
   }
 }
 
-/// Writes the block's outputs: sums / total, transposed back.
-GRISTMILL_INLINE void finish_lanes(const AttentionBlock& args, const LaneState& state, float* sums,
-                                   int64_t first_query, int64_t count) {
+/// Writes the block's outputs: sums / total, transposed back by way of `rows`.
+GRISTMILL_INLINE void finish_lanes(const AttentionBlock& args, const LaneState& state, float* rows,
+                                   float* sums, int64_t first_query, int64_t count) {
   float highest[kTileCols], total[kTileCols];
   for (int64_t v = 0; v < kTileVectors; ++v) {
     store(highest + v * kLanes, state.highest[v]);
@@ -94,26 +104,39 @@ GRISTMILL_INLINE void finish_lanes(const AttentionBlock& args, const LaneState& 
       store(sums + d * kTileCols + v * kLanes, load(sums + d * kTileCols + v * kLanes) * inverse);
     }
   }
-  transpose(args.out + first_query * args.out_stride, args.out_stride, sums, kTileCols, args.head_dim, count);
+  transpose(rows, args.head_dim, sums, kTileCols, args.head_dim, count);
+  put_rows(args.out, first_query, rows, args.head_dim, count, args.head_dim);
   if (args.lse == nullptr) return;
   for (int64_t i = 0; i < count; ++i) {
     args.lse[(first_query + i) * args.lse_stride] = highest[i] + __builtin_logf(total[i]);
   }
 }
 
+/// Memory of many queries. Where an item is a float, the weights take the place of the scores.
+template <class Format>
+struct ManyScratch {
+  ManyScratch(Cursor& cursor, int64_t dim, int64_t key_count)
+      : keys_t(cursor.take(steps_of<Format>(dim) * padded(key_count, kKeyBlock))),
+        values(cursor.take(steps_of<Format>(key_count) * dim)),
+        queries_t(cursor.take(steps_of<Format>(dim) * kTileCols)),
+        scores(cursor.take(kKeyBlock * kTileCols)),
+        weights(Format::kStep == 1 ? scores : cursor.take(kKeyBlock / Format::kStep * kTileCols)),
+        sums(cursor.take(dim * kTileCols)),
+        rows(cursor.take(dim * kTileCols)) {}
+  float *keys_t, *values, *queries_t, *scores, *weights, *sums, *rows;
+};
+
+template <class Format>
 void attention_many(const AttentionBlock& args) {
-  const int64_t dim = args.head_dim, keys = keys_seen(args, args.queries - 1),
-                stride = transposed_stride(keys);
-  float* keys_t = args.scratch;
-  float* queries_t = keys_t + dim * stride;
-  float* scores = queries_t + dim * kTileCols;
-  float* sums = scores + kKeyBlock * kTileCols;
-  transposed_copy(keys_t, stride, args.k, args.k_stride, keys, dim, 1.0F);
+  const int64_t dim = args.head_dim, keys = keys_seen(args, args.queries - 1), steps = steps_of<Format>(dim);
+  Cursor cursor(args.scratch);
+  const ManyScratch<Format> s(cursor, dim, keys);
+  pack_blocks<Format>(s.keys_t, kKeyBlock, args.k, keys, dim);
+  pack_rows<Format>(s.values, dim, args.v, keys, dim);
   for (int64_t query = 0; query < args.queries; query += kTileCols) {
     const int64_t count = lesser(kTileCols, args.queries - query);
-    transposed_copy(queries_t, kTileCols, args.q + query * args.q_stride, args.q_stride, count, dim,
-                    args.scale);
-    for (int64_t i = 0; i < dim * kTileCols; ++i) sums[i] = 0;
+    pack_blocks<Format>(s.queries_t, kTileCols, from_row(args.q, query), count, dim);
+    for (int64_t i = 0; i < dim * kTileCols; ++i) s.sums[i] = 0;
     LaneState state;
     for (int64_t v = 0; v < kTileVectors; ++v) {
       state.highest[v] = splat(kMinusInfinity);
@@ -122,21 +145,23 @@ void attention_many(const AttentionBlock& args) {
     const int64_t seen = keys_seen(args, query + count - 1);
     for (int64_t key = 0; key < seen; key += kKeyBlock) {
       const int64_t block = lesser(kKeyBlock, seen - key);
-      small_product(block, kTileCols, dim, keys_t + key, stride, queries_t, kTileCols, scores, kTileCols,
-                    false);
-      softmax_lanes(args, state, scores, sums, query, key, block);
-      small_product(dim, kTileCols, block, args.v + key * args.v_stride, args.v_stride, scores, kTileCols,
-                    sums, kTileCols, true);
+      small_product<Format>(block, kTileCols, steps, s.keys_t + key * steps, kKeyBlock, s.queries_t,
+                            kTileCols, s.scores, kTileCols, false);
+      softmax_lanes<Format>(args, state, s.weights, s.scores, s.sums, query, key, block);
+      small_product<Format>(dim, kTileCols, steps_of<Format>(block), s.values + key / Format::kStep * dim,
+                            dim, s.weights, kTileCols, s.sums, kTileCols, true);
     }
-    finish_lanes(args, state, sums, query, count);
+    finish_lanes(args, state, s.rows, s.sums, query, count);
   }
 }
 
 /// One query's scores of one block, in place: weights; updates maximum and total, returns the factor for what
 /// was summed before.
-GRISTMILL_INLINE float softmax_keys(float* scores, int64_t visible, float& highest, float& total) {
-  for (int64_t s = visible < 0 ? 0 : visible; s < kKeyBlock; ++s) scores[s] = kMinusInfinity;
+GRISTMILL_INLINE float softmax_keys(float* scores, float scale, int64_t visible, float& highest,
+                                    float& total) {
   Vec most = splat(highest);
+  for (int64_t s = 0; s < kKeyBlock; s += kLanes) store(scores + s, load(scores + s) * splat(scale));
+  for (int64_t s = visible < 0 ? 0 : visible; s < kKeyBlock; ++s) scores[s] = kMinusInfinity;
   for (int64_t s = 0; s < kKeyBlock; s += kLanes) most = larger(most, load(scores + s));
   const float now = largest_lane(most);
   const float rescale = exponential(splat(highest - now))[0];
@@ -148,17 +173,44 @@ GRISTMILL_INLINE float softmax_keys(float* scores, int64_t visible, float& highe
   return rescale;
 }
 
+template <class Format>
+struct FewScratch {
+  FewScratch(Cursor& cursor, int64_t dim)
+      : width(padded(dim, kTileCols)),
+        queries_t(cursor.take(steps_of<Format>(dim) * kFewQueries)),
+        keys_t(cursor.take(steps_of<Format>(dim) * kKeyBlock)),
+        values(cursor.take(kKeyBlock / Format::kStep * width)),
+        scores(cursor.take(kFewQueries * kKeyBlock)),
+        weights(Format::kStep == 1 ? scores : cursor.take(kFewQueries * kKeyBlock / Format::kStep)),
+        weights_t(cursor.take(kFewQueries * kKeyBlock / Format::kStep)),
+        sums(cursor.take(kFewQueries * width)) {}
+  int64_t width;
+  float *queries_t, *keys_t, *values, *scores, *weights, *weights_t, *sums;
+};
+
+/// What a block of keys adds to the sums of queries whose weights are in s.weights_t.
+template <class Format>
+void add_values(const AttentionBlock& args, const FewScratch<Format>& s, int64_t key, int64_t block) {
+  const float* values = s.values;
+  int64_t stride = s.width;
+  if (is_stored_as_rows<Format>(args.v) && s.width == args.head_dim) {
+    values = static_cast<const float*>(args.v.data) + key * args.v.stride;
+    stride = args.v.stride;
+  } else {
+    pack_rows<Format>(s.values, s.width, from_row(args.v, key), block, args.head_dim);
+  }
+  small_product<Format>(args.queries, s.width, steps_of<Format>(block), s.weights_t, kFewQueries, values,
+                        stride, s.sums, s.width, true);
+}
+
+template <class Format>
 void attention_few(const AttentionBlock& args) {
-  const int64_t dim = args.head_dim, width = padded(dim, kTileCols), queries = args.queries;
-  float* queries_t = args.scratch;
-  float* keys_t = queries_t + dim * kFewQueries;
-  float* values = keys_t + dim * kKeyBlock;
-  float* scores = values + kKeyBlock * width;
-  float* weights_t = scores + kFewQueries * kKeyBlock;
-  float* sums = weights_t + kFewQueries * kKeyBlock;
+  const int64_t dim = args.head_dim, queries = args.queries, steps = steps_of<Format>(dim);
+  Cursor cursor(args.scratch);
+  const FewScratch<Format> s(cursor, dim);
   float highest[kFewQueries], total[kFewQueries];
-  transposed_copy(queries_t, kFewQueries, args.q, args.q_stride, queries, dim, args.scale);
-  for (int64_t i = 0; i < queries * width; ++i) sums[i] = 0;
+  pack_blocks<Format>(s.queries_t, kFewQueries, args.q, queries, dim);
+  for (int64_t i = 0; i < queries * s.width; ++i) s.sums[i] = 0;
   for (int64_t i = 0; i < queries; ++i) {
     highest[i] = kMinusInfinity;
     total[i] = 0;
@@ -166,39 +218,40 @@ void attention_few(const AttentionBlock& args) {
   const int64_t seen = keys_seen(args, queries - 1);
   for (int64_t key = 0; key < seen; key += kKeyBlock) {
     const int64_t block = lesser(kKeyBlock, seen - key);
-    transposed_copy(keys_t, kKeyBlock, args.k + key * args.k_stride, args.k_stride, block, dim, 1.0F);
-    small_product(queries, kKeyBlock, dim, queries_t, kFewQueries, keys_t, kKeyBlock, scores, kKeyBlock,
-                  false);
+    pack_blocks<Format>(s.keys_t, kKeyBlock, from_row(args.k, key), block, dim);
+    small_product<Format>(queries, kKeyBlock, steps, s.queries_t, kFewQueries, s.keys_t, kKeyBlock, s.scores,
+                          kKeyBlock, false);
     for (int64_t i = 0; i < queries; ++i) {
-      const float rescale =
-          softmax_keys(scores + i * kKeyBlock, lesser(block, keys_seen(args, i) - key), highest[i], total[i]);
-      for (int64_t d = 0; d < width; ++d) sums[i * width + d] *= rescale;
+      float* scores = s.scores + i * kKeyBlock;
+      const int64_t visible = lesser(block, keys_seen(args, i) - key);
+      const float rescale = softmax_keys(scores, args.scale, visible, highest[i], total[i]);
+      for (int64_t d = 0; d < s.width; ++d) s.sums[i * s.width + d] *= rescale;
+      items_of<Format>(s.weights + i * kKeyBlock / Format::kStep, scores, kKeyBlock);
     }
-    transpose(weights_t, kFewQueries, scores, kKeyBlock, queries, block);
-    const float* from = args.v + key * args.v_stride;
-    const bool direct = width == dim;
-    if (!direct) padded_copy(values, width, from, args.v_stride, block, dim);
-    small_product(queries, width, block, weights_t, kFewQueries, direct ? from : values,
-                  direct ? args.v_stride : width, sums, width, true);
+    transpose(s.weights_t, kFewQueries, s.weights, kKeyBlock / Format::kStep, queries,
+              steps_of<Format>(block));
+    add_values<Format>(args, s, key, block);
   }
   for (int64_t i = 0; i < queries; ++i) {
     const float inverse = 1.0F / total[i];
-    for (int64_t d = 0; d < dim; ++d) args.out[i * args.out_stride + d] = sums[i * width + d] * inverse;
+    for (int64_t d = 0; d < dim; ++d) s.sums[i * s.width + d] *= inverse;
     if (args.lse) args.lse[i * args.lse_stride] = highest[i] + __builtin_logf(total[i]);
   }
+  put_rows(args.out, 0, s.sums, s.width, queries, dim);
 }
 
+template <class Format>
 int64_t attention_scratch(int64_t head_dim, int64_t keys) {
-  const int64_t width = padded(head_dim, kTileCols);
-  const int64_t many = head_dim * (transposed_stride(keys) + 2 * kTileCols) + kKeyBlock * kTileCols;
-  const int64_t few =
-      head_dim * (kFewQueries + kKeyBlock) + kKeyBlock * width + kFewQueries * (2 * kKeyBlock + width);
-  return many > few ? many : few;
+  Cursor many(nullptr), few(nullptr);
+  ManyScratch<Format>(many, head_dim, keys);
+  FewScratch<Format>(few, head_dim);
+  return many.taken() > few.taken() ? many.taken() : few.taken();
 }
 
-void attention(const AttentionBlock& args) {
-  if (args.queries <= kFewQueries) return attention_few(args);
-  attention_many(args);
+template <class Format>
+void attention_forward(const AttentionBlock& args) {
+  if (args.queries <= kFewQueries) return attention_few<Format>(args);
+  attention_many<Format>(args);
 }
 
 }  // namespace

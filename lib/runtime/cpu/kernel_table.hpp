@@ -11,21 +11,26 @@
 namespace gristmill::runtime::cpu {
 namespace {
 
-constexpr Kernels kernel_table(const char* name) {
 #if defined(__AVX512BF16__)
-  constexpr Products kMixed = products<Paired>();
+using Mixed = Paired;
 #else
-  constexpr Products kMixed = products<Rounded>();
+using Mixed = Rounded;
 #endif
+
+template <class Format>
+constexpr Attention attention() {
+  return {attention_scratch<Format>, attention_forward<Format>, attention_backward_scratch<Format>,
+          attention_backward<Format>};
+}
+
+constexpr Kernels kernel_table(const char* name) {
   return Kernels{name,
                  products<Exact>(),
-                 kMixed,
+                 products<Mixed>(),
+                 attention<Exact>(),
+                 attention<Mixed>(),
                  widen,
                  narrow,
-                 attention_scratch,
-                 attention,
-                 attention_backward_scratch,
-                 attention_backward,
                  rmsnorm,
                  rmsnorm_backward,
                  layernorm,

@@ -45,18 +45,19 @@ struct Products {
   double (*multiply_adds)(int64_t rounds, float* sink);
 };
 
+/// Where rows of results go: f32, or bf16 where `narrow`.
+struct Result {
+  void* data = nullptr;
+  int64_t stride = 0;
+  bool narrow = false;
+};
+
 /// Queries over the keys of one document (or cached sequence) and one key head.
 struct AttentionBlock {
   int64_t head_dim = 0;
   float scale = 1;
-  const float* q = nullptr;  ///< head slice: rows of queries
-  int64_t q_stride = 0;
-  const float* k = nullptr;
-  int64_t k_stride = 0;
-  const float* v = nullptr;
-  int64_t v_stride = 0;
-  float* out = nullptr;
-  int64_t out_stride = 0;
+  Operand q, k, v;  ///< head slices: rows of queries, of keys and of values
+  Result out;
   float* lse = nullptr;  ///< may be null
   int64_t lse_stride = 0;
   int64_t queries = 0;       ///< rows of q
@@ -65,18 +66,26 @@ struct AttentionBlock {
   float* scratch = nullptr;
 };
 
-/// All heads that share one key head of one document.
+/// All heads that share one key head of one document of `rows`; head h is at column h·head_dim of what
+/// belongs to queries.
 struct AttentionGradientBlock {
-  AttentionBlock forward;  ///< first head of the group; out and lse hold the forward's results
-  int64_t heads = 1;       ///< in the group; head h is at q + h·head_dim and lse + h
-  const float* dout = nullptr;
-  int64_t dout_stride = 0;
-  float* dq = nullptr;
-  int64_t dq_stride = 0;
-  float* dk = nullptr;
-  int64_t dk_stride = 0;
-  float* dv = nullptr;
-  int64_t dv_stride = 0;
+  int64_t head_dim = 0, heads = 1, rows = 0;
+  float scale = 1;
+  Operand q, k, v, out, dout;
+  const float* lse = nullptr;  ///< head h's at column h
+  int64_t lse_stride = 0;
+  Result dq, dk, dv;
+  float* scratch = nullptr;
+};
+
+/// Attention whose products have one precision of operands: what enters a product is rounded to it, the
+/// softmax's weights and the gradients of scores too.
+struct Attention {
+  /// Floats of scratch.
+  int64_t (*forward_scratch)(int64_t head_dim, int64_t keys);
+  void (*forward)(const AttentionBlock&);
+  int64_t (*backward_scratch)(int64_t head_dim, int64_t rows);
+  void (*backward)(const AttentionGradientBlock&);
 };
 
 /// A run of rows of a norm; unused pointers are null.
@@ -117,15 +126,11 @@ struct Kernels {
   const char* name;
   Products exact;  ///< f32 operands
   Products mixed;  ///< f32 or bf16 operands, rounded to bf16
+  Attention exact_attention, mixed_attention;
 
   // Elements of one row between bf16 and f32.
   void (*widen)(float* out, const uint16_t* in, int64_t size);
   void (*narrow)(uint16_t* out, const float* in, int64_t size);
-
-  int64_t (*attention_scratch)(int64_t head_dim, int64_t keys);
-  void (*attention)(const AttentionBlock&);
-  int64_t (*attention_backward_scratch)(int64_t head_dim, int64_t keys);
-  void (*attention_backward)(const AttentionGradientBlock&);
 
   void (*rmsnorm)(const NormRows&);
   void (*rmsnorm_backward)(const NormRows&);

@@ -6,6 +6,7 @@
 
 #include "runtime/checks.hpp"
 #include "runtime/cpu/backend.hpp"
+#include "runtime/cpu/operands.hpp"
 
 namespace gristmill::runtime::cpu {
 
@@ -22,10 +23,6 @@ int64_t steps_of(const Products& products, int64_t depth) {
 }
 
 int64_t round_up(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
-
-Operand operand_of(const ConstView& view, bool transposed) {
-  return {view.data, view.stride, view.dtype == DType::bf16, transposed};
-}
 
 /// The operand from its row, or from its column, `first` on.
 Operand from_row(Operand m, int64_t first) {

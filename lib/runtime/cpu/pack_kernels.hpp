@@ -32,6 +32,24 @@ struct Paired {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
   }
   GRISTMILL_INLINE static Vec busy(Vec sum, Vec a, Vec b) { return multiply(a, b, sum); }
+
+  /// Both rounded to bf16: first's numbers, then second's.
+  GRISTMILL_INLINE static __m512i halves(Vec first, Vec second) {
+    return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first));
+  }
+  /// Lane by lane pairs of what halves() gave. (The instructions without masks warn in g++ 12.)
+  GRISTMILL_INLINE static Vec pairs(__m512i halves) {
+    typedef uint16_t Index __attribute__((vector_size(64)));
+    const Index order{0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    return reinterpret_cast<Vec>(
+        _mm512_maskz_permutexvar_epi16(~0U, reinterpret_cast<__m512i>(order), halves));
+  }
+  /// Each of the two by itself: kLanes / 2 items.
+  GRISTMILL_INLINE static void put_halves(float* first, float* second, __m512i halves) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(first), _mm512_maskz_extracti64x4_epi64(0xF, halves, 0));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(second), _mm512_maskz_extracti64x4_epi64(0xF, halves, 1));
+  }
 };
 #endif
 

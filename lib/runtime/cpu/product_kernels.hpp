@@ -64,12 +64,13 @@ constexpr TileFunction kTiles[] = {
 };
 
 /// As tile(), for any number of rows and a multiple of kTileCols columns.
-void small_product(int64_t rows, int64_t cols, int64_t depth, const float* a, int64_t a_step, const float* b,
+template <class Format>
+void small_product(int64_t rows, int64_t cols, int64_t steps, const float* a, int64_t a_step, const float* b,
                    int64_t b_step, float* c, int64_t c_stride, bool resume) {
   for (int64_t n = 0; n < cols; n += kTileCols) {
     for (int64_t m = 0; m < rows; m += kTileRows) {
-      kTiles<Exact>[lesser(kTileRows, rows - m)](depth, a + m, a_step, b + n, b_step, c + m * c_stride + n,
-                                                 c_stride, resume);
+      kTiles<Format>[lesser(kTileRows, rows - m)](steps, a + m, a_step, b + n, b_step, c + m * c_stride + n,
+                                                  c_stride, resume);
     }
   }
 }

@@ -43,6 +43,7 @@ CpuBackend::CpuBackend(int threads, DType compute)
     : kernels_(choose_kernels()),
       types_(DType::f32, compute),
       products_(compute == DType::bf16 ? kernels_.mixed : kernels_.exact),
+      attention_(compute == DType::bf16 ? kernels_.mixed_attention : kernels_.exact_attention),
       pool_(threads) {}
 
 /// One thread's rate by its own processor time, the best of a few runs (slower ones were disturbed), times
