@@ -280,15 +280,16 @@ void Transformer::head_backward(View dhidden, const runtime::HeadValues& values,
   if (s.config.head != Head::language)
     fail(Kind::internal, "a model with a scalar head gives no log-probabilities");
   View dweight = this->gradients().view(s.head);
+  bool adds = true;
   if (s.tied()) {
     if (!s.embedding_gradient) {
       s.embedding_gradient = Buffer(s.device, s.device.real(), s.config.vocab_size, s.config.dim);
     }
     dweight = s.embedding_gradient.view();
-    if (!s.head_pending) s.device.backend().fill(dweight, 0);
+    adds = s.head_pending;
     s.head_pending = true;
   }
-  s.device.backend().head_backward(dhidden, dweight, values, hidden, s.parameters.view(s.head), targets,
+  s.device.backend().head_backward(dhidden, adds, dweight, values, hidden, s.parameters.view(s.head), targets,
                                    gradients, logit_scale);
 }
 

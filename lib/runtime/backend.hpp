@@ -213,12 +213,12 @@ class Backend {
   /// in chunks of rows, never stored for all; the values of each row's target. hidden: compute.
   virtual void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
                     double logit_scale) = 0;
-  /// Gradients of head(): dhidden[R,C] (compute) is overwritten, dweight[V,C] adds. Logits are computed anew;
-  /// the values come out too where wanted, so that a loss whose upstream gradients are known beforehand needs
-  /// this call alone.
-  virtual void head_backward(View dhidden, View dweight, const HeadValues& values, ConstView hidden,
-                             ConstView weight, ConstView targets, const HeadGradients& gradients,
-                             double logit_scale) = 0;
+  /// Gradients of head(): dhidden[R,C] (compute) is overwritten, dweight[V,C] too, or with accumulate_dweight
+  /// adds, which takes scratch of its size. Logits are computed anew; the values come out too where wanted, so
+  /// that a loss whose upstream gradients are known beforehand needs this call alone.
+  virtual void head_backward(View dhidden, bool accumulate_dweight, View dweight, const HeadValues& values,
+                             ConstView hidden, ConstView weight, ConstView targets,
+                             const HeadGradients& gradients, double logit_scale) = 0;
 
   // --- optimizer
   // --------------------------------------------------------------------------------------------------

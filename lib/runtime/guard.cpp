@@ -144,9 +144,11 @@ class GuardBackend final : public Backend {
             double logit_scale) override {
     call(&Backend::head, values, hidden, weight, targets, logit_scale);
   }
-  void head_backward(View dhidden, View dweight, const HeadValues& values, ConstView hidden, ConstView weight,
-                     ConstView targets, const HeadGradients& gradients, double logit_scale) override {
-    call(&Backend::head_backward, dhidden, dweight, values, hidden, weight, targets, gradients, logit_scale);
+  void head_backward(View dhidden, bool accumulate_dweight, View dweight, const HeadValues& values,
+                     ConstView hidden, ConstView weight, ConstView targets, const HeadGradients& gradients,
+                     double logit_scale) override {
+    call(&Backend::head_backward, dhidden, accumulate_dweight, dweight, values, hidden, weight, targets,
+         gradients, logit_scale);
   }
   void adamw(View parameter, View m, View v, ConstView gradient, const AdamW& args) override {
     call(&Backend::adamw, parameter, m, v, gradient, args);

@@ -229,7 +229,7 @@ std::vector<std::pair<std::string, std::function<void(Lab&, View)>>> writes() {
        [=](Lab& lab, View w) {
          HeadGradients gradients;
          gradients.lse = lab.real(kSize, 1);
-         lab.backend().head_backward(other(lab), w, {}, other(lab), other(lab), ids(lab), gradients, 1);
+         lab.backend().head_backward(other(lab), true, w, {}, other(lab), other(lab), ids(lab), gradients, 1);
        }},
       {"adamw",
        [=](Lab& lab, View w) {

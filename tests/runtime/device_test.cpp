@@ -116,7 +116,10 @@ TEST_CASE("methods accept views of no rows", "[runtime]") {
     const View none = lab.real(0, 4), weight = lab.values(3, 4, std::vector<double>(12, 1.0)),
                column = lab.real(0, 1);
     lab.backend().matmul({lab.real(0, 3), none, false, weight, true, false, false, {}, {}});
-    lab.backend().head_backward(none, weight, {}, none, weight, lab.ints({}), {}, 1);
+    lab.backend().head_backward(none, true, weight, {}, none, weight, lab.ints({}), {}, 1);
+    const View overwritten = lab.real(3, 4);
+    lab.backend().head_backward(none, false, overwritten, {}, none, weight, lab.ints({}), {}, 1);
+    CHECK((lab.read(overwritten) == std::vector<double>(12, 0.0)));
     lab.backend().rmsnorm_backward(none, false, weight.row_range(0, 1), none, none, weight.row_range(1, 1),
                                    column);
     lab.backend().attention(none, column, none, none, none, lab.ints({0}), {1, 1, 4, 1});

@@ -161,7 +161,7 @@ TEST_CASE("gradients of the head match differences for each of its values", "[ru
       if (gradients.entropy) sum += dot(lab.read(values.entropy), lab.read(upstream[2]));
       return sum;
     };
-    lab.backend().head_backward(dhidden, dweight, {}, hidden, weight, targets, gradients, 0.7);
+    lab.backend().head_backward(dhidden, true, dweight, {}, hidden, weight, targets, gradients, 0.7);
     INFO("value " << wanted);
     check_close(lab.read(dhidden), numeric(lab, hidden, loss));
     check_close(lab.read(dweight), numeric(lab, weight, loss));

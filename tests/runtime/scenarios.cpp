@@ -356,7 +356,7 @@ std::vector<Scenario> head_scenarios(int64_t factor) {
            return Outputs{lab.read(values.log_prob), lab.read(values.lse), lab.read(values.entropy)};
          }});
     for (const bool whole : {true, false}) {
-      all.push_back({str("head_backward ", name, whole ? "" : " log_prob only"),
+      all.push_back({str("head_backward ", name, whole ? "" : " log_prob only, overwriting"),
                      tolerance_of("head_backward"), [=](Lab& lab) {
                        const View hidden = lab.computed(r, c), weight = lab.real(v, c),
                                   targets = lab.random_ints(r, static_cast<int32_t>(v));
@@ -371,7 +371,7 @@ std::vector<Scenario> head_scenarios(int64_t factor) {
                          gradients.lse = lab.real(r, 1);
                          gradients.entropy = lab.real(r, 1);
                        }
-                       lab.backend().head_backward(dhidden, dweight, values, hidden, weight, targets,
+                       lab.backend().head_backward(dhidden, whole, dweight, values, hidden, weight, targets,
                                                    gradients, 0.5);
                        Outputs out{lab.read(dhidden), lab.read(dweight), lab.read(values.log_prob)};
                        if (whole) {

@@ -149,7 +149,7 @@ std::vector<Accumulation> accumulations() {
          const View hidden = lab.real(900, 45), weight = lab.real(9, 45), ids = lab.random_ints(900, 9);
          HeadGradients gradients;
          gradients.log_prob = lab.real(900, 1);
-         lab.backend().head_backward(lab.real(900, 45), target, {}, hidden, weight, ids, gradients, 1);
+         lab.backend().head_backward(lab.real(900, 45), true, target, {}, hidden, weight, ids, gradients, 1);
        }});
   return all;
 }
@@ -175,6 +175,26 @@ TEST_CASE("a gradient is finished before it is added, once", "[runtime]") {
       for (const float value : alone) expected.push_back(1000.1F + value);
       INFO(method.name << " on " << isa);
       CHECK((onto == expected));
+    }
+  }
+}
+
+TEST_CASE("a head's gradient that is overwritten has the bits of one added to zeros", "[runtime]") {
+  for (const auto& [isa, compute] : available_arithmetics()) {
+    const auto device = open_cpu_at(isa, 2, compute);
+    for (const int64_t rows : {5, 900}) {  // one chunk, and three
+      const auto gradient = [&, rows = rows](bool accumulate, double start) {
+        Lab lab(*device);
+        const View hidden = lab.real(rows, 45), weight = lab.real(9, 45), ids = lab.random_ints(rows, 9);
+        const View dweight = lab.values(9, 45, std::vector<double>(9 * 45, start));
+        HeadGradients gradients;
+        gradients.log_prob = lab.real(rows, 1);
+        lab.backend().head_backward(lab.real(rows, 45), accumulate, dweight, {}, hidden, weight, ids,
+                                    gradients, 1);
+        return lab.read(dweight);
+      };
+      INFO(rows << " rows on " << isa);
+      CHECK((gradient(false, 1000.1) == gradient(true, 0)));
     }
   }
 }

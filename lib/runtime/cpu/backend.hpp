@@ -80,8 +80,9 @@ class CpuBackend final : public Backend {
                              ConstView places) override;
   void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
             double logit_scale) override;
-  void head_backward(View dhidden, View dweight, const HeadValues& values, ConstView hidden, ConstView weight,
-                     ConstView targets, const HeadGradients& gradients, double logit_scale) override;
+  void head_backward(View dhidden, bool accumulate_dweight, View dweight, const HeadValues& values,
+                     ConstView hidden, ConstView weight, ConstView targets, const HeadGradients& gradients,
+                     double logit_scale) override;
   void adamw(View parameter, View m, View v, ConstView gradient, const AdamW& args) override;
   void sample(View ids, View log_prob, ConstView logits, ConstView uniforms, const Sampling& args) override;
 

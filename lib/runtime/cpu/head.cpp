@@ -1,6 +1,6 @@
 // The language-model head in chunks of rows, large enough that the products over a chunk run at full speed.
-// The weight is packed once a call, or kept packed; its gradient is finished in scratch over all chunks
-// before it is added. The formulas are in reference/head.hpp.
+// The weight is packed once a call, or kept packed; its gradient is finished over all chunks before it is
+// added, in scratch unless it is the first. The formulas are in reference/head.hpp.
 
 #include <algorithm>
 #include <cmath>
@@ -74,21 +74,22 @@ void CpuBackend::head(const HeadValues& values, ConstView hidden, ConstView weig
   written(values.log_prob, values.lse, values.entropy);
 }
 
-void CpuBackend::head_backward(View dhidden, View dweight, const HeadValues& values, ConstView hidden,
-                               ConstView weight, ConstView targets_view, const HeadGradients& gradients,
-                               double logit_scale) {
+void CpuBackend::head_backward(View dhidden, bool accumulate_dweight, View dweight, const HeadValues& values,
+                               ConstView hidden, ConstView weight, ConstView targets_view,
+                               const HeadGradients& gradients, double logit_scale) {
   checks::head(values, hidden, weight, targets_view, types_);
   checks::head_gradients(dhidden, dweight, gradients, hidden, weight, types_);
   const Matrix<const int32_t> targets(targets_view);
   for (int64_t r = 0; r < targets.rows; ++r) checks::index("head: targets", targets.at(r, 0), weight.rows);
-  if (hidden.rows == 0) return;
+  if (hidden.rows == 0) return accumulate_dweight ? void() : fill(dweight, 0);
   const int64_t chunk = chunk_rows(weight.rows);
   const float* by_rows = head_panels(packed_too_, weight, true, hidden.rows);
   const float* by_cols = head_panels(packed_cols_, weight, false, hidden.rows);
-  const bool single = hidden.rows <= chunk;  // its sum is finished when it is added
+  // The sum of one chunk is finished when it is added, and that of many where nothing was before.
+  const bool direct = !accumulate_dweight || hidden.rows <= chunk;
   const auto size = static_cast<size_t>(weight.size());
-  if (!single && head_sums_.size() < size) head_sums_.resize(size);
-  const View sums = single ? dweight : View(head_sums_.data(), DType::f32, weight.rows, weight.cols);
+  if (!direct && head_sums_.size() < size) head_sums_.resize(size);
+  const View sums = direct ? dweight : View(head_sums_.data(), DType::f32, weight.rows, weight.cols);
   for (int64_t first = 0; first < hidden.rows; first += chunk) {
     const int64_t rows = std::min(chunk, hidden.rows - first);
     const View logits = chunk_logits(logits_, rows, weight.rows);
@@ -96,10 +97,11 @@ void CpuBackend::head_backward(View dhidden, View dweight, const HeadValues& val
     product({logits, some, false, weight, true, false, true, {}, {}}, by_rows);
     head_chunk_values(values, logits, first, targets, static_cast<float>(logit_scale), &gradients);
     product({dhidden.row_range(first, rows), logits, false, weight, false, false, true, {}, {}}, by_cols);
-    product({sums, logits, true, some, false, single || first > 0, false, {}, {}}, nullptr);
+    const bool adds = first > 0 || (direct && accumulate_dweight);
+    product({sums, logits, true, some, false, adds, false, {}, {}}, nullptr);
   }
   written(dhidden, dweight, values.log_prob, values.lse, values.entropy);
-  if (single) return;
+  if (direct) return;
   const Matrix<float> out(dweight), finished(sums);
   each_row(out.rows, 0.3 * static_cast<double>(out.cols),
            [&](int64_t r) { kernels_.axpy(out.row(r), 1.0F, finished.row(r), out.cols); });

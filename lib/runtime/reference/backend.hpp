@@ -154,11 +154,13 @@ class ReferenceBackend : public Backend {
     checks::head(values, hidden, weight, targets, kReal);
     reference::head<Real>(values, hidden, weight, targets, logit_scale);
   }
-  void head_backward(View dhidden, View dweight, const HeadValues& values, ConstView hidden, ConstView weight,
-                     ConstView targets, const HeadGradients& gradients, double logit_scale) override {
+  void head_backward(View dhidden, bool accumulate_dweight, View dweight, const HeadValues& values,
+                     ConstView hidden, ConstView weight, ConstView targets, const HeadGradients& gradients,
+                     double logit_scale) override {
     checks::head(values, hidden, weight, targets, kReal);
     checks::head_gradients(dhidden, dweight, gradients, hidden, weight, kReal);
-    reference::head_backward<Real>(dhidden, dweight, values, hidden, weight, targets, gradients, logit_scale);
+    reference::head_backward<Real>(dhidden, accumulate_dweight, dweight, values, hidden, weight, targets,
+                                   gradients, logit_scale);
   }
   void adamw(View parameter, View m, View v, ConstView gradient, const AdamW& args) override {
     checks::adamw(parameter, m, v, gradient, kReal);

@@ -60,9 +60,9 @@ void head(const HeadValues& values, Matrix<const Real> hidden, Matrix<const Real
 }
 
 template <class Real>
-void head_backward(Matrix<Real> dhidden, Matrix<Real> dweight, const HeadValues& values,
-                   Matrix<const Real> hidden, Matrix<const Real> weight, Matrix<const int32_t> targets,
-                   const HeadGradients& gradients, double logit_scale) {
+void head_backward(Matrix<Real> dhidden, bool accumulate_dweight, Matrix<Real> dweight,
+                   const HeadValues& values, Matrix<const Real> hidden, Matrix<const Real> weight,
+                   Matrix<const int32_t> targets, const HeadGradients& gradients, double logit_scale) {
   const Matrix<const Real> g_log_prob(gradients.log_prob), g_lse(gradients.lse), g_entropy(gradients.entropy);
   const Real scale = static_cast<Real>(logit_scale);
   const auto upstream = [](const Matrix<const Real>& g, int64_t r) { return g ? g.at(r, 0) : Real(0); };
@@ -85,8 +85,10 @@ void head_backward(Matrix<Real> dhidden, Matrix<Real> dweight, const HeadValues&
     }
   }
   for (int64_t j = 0; j < weight.rows; ++j) {
-    for (int64_t c = 0; c < weight.cols; ++c)
-      dweight.at(j, c) += sums[static_cast<size_t>(j * weight.cols + c)];
+    for (int64_t c = 0; c < weight.cols; ++c) {
+      const Real before = accumulate_dweight ? dweight.at(j, c) : Real(0);
+      dweight.at(j, c) = before + sums[static_cast<size_t>(j * weight.cols + c)];
+    }
   }
 }
 
