@@ -22,7 +22,8 @@ Activations::Activations(runtime::Device& device)
       normed1(device),
       normed2(device),
       qk(device),
-      activated(device) {}
+      activated(device),
+      experts(device) {}
 
 Workspace::Workspace(runtime::Device& device)
     : normed(device),
@@ -33,7 +34,8 @@ Workspace::Workspace(runtime::Device& device)
       dwide(device),
       dattention(device),
       dqkv(device),
-      dhead(device) {}
+      dhead(device),
+      experts(device) {}
 
 namespace {
 
@@ -66,15 +68,19 @@ Block::Block(const ParameterSet& parameters, const Config& config, int64_t layer
       norm2_(parameters, layer_prefix(config, layer) + norm_name(config, false), config.norm_epsilon),
       qkv_(
           layer_map(parameters, config, layer, {"self_attn.q", "self_attn.k", "self_attn.v"}, "attn.c_attn")),
-      out_(layer_map(parameters, config, layer, {"self_attn.o"}, "attn.c_proj")),
-      wide_(layer_map(parameters, config, layer, {"mlp.gate", "mlp.up"}, "mlp.c_fc")),
-      down_(layer_map(parameters, config, layer, {"mlp.down"}, "mlp.c_proj")) {
+      out_(layer_map(parameters, config, layer, {"self_attn.o"}, "attn.c_proj")) {
   shape_.heads = config.heads;
   shape_.kv_heads = config.kv_heads;
   shape_.head_dim = config.head_dim;
   shape_.scale = 1 / std::sqrt(static_cast<double>(config.head_dim));
   if (config.qk_norm) {
     head_norm_.emplace(parameters, layer_prefix(config, layer) + "self_attn.", config);
+  }
+  if (config.experts > 0) {
+    experts_.emplace(parameters, layer_prefix(config, layer), config);
+  } else {
+    wide_ = layer_map(parameters, config, layer, {"mlp.gate", "mlp.up"}, "mlp.c_fc");
+    down_ = layer_map(parameters, config, layer, {"mlp.down"}, "mlp.c_proj");
   }
 }
 
@@ -129,6 +135,21 @@ void Block::project(const Run& run, const Rows& rows, ConstView input, Activatio
   head_norm_ ? norm_heads(run, rows, kept) : rotate(run, rows, queries_and_keys(run, rows, kept), false);
 }
 
+ExpertRun Block::expert_run(const Run& run, const Rows& rows, Activations& kept) const {
+  return {run.device, run.weights, kept.experts, run.work.experts, run.keep_all, rows.count};
+}
+
+void Block::forward_dense(const Run& run, const Rows& rows, Activations& kept, View out, ConstView norm,
+                          ConstView middle) const {
+  auto& backend = run.device.backend();
+  const View wide = kept.wide.get(run.device.compute(), rows.count, wide_width());
+  wide_->forward(backend, run.weights, wide, norm);
+  if (!out && !run.keep_all) return;
+  const View activation = activated(run, rows, kept);
+  activate(run, activation, wide);
+  if (out) down_->forward(backend, run.weights, out, activation, middle);
+}
+
 /// From the attention's output to the layer's.
 void Block::finish(const Run& run, const Rows& rows, ConstView input, Activations& kept, View out) const {
   const auto real = run.device.real(), compute = run.device.compute();
@@ -138,12 +159,8 @@ void Block::finish(const Run& run, const Rows& rows, ConstView input, Activation
   const View norm = normed(run, rows, kept.normed2);
   norm2_.forward(backend, run.weights, norm, kept.statistics2.get(real, rows.count, norm2_.statistics()),
                  middle);
-  const View wide = kept.wide.get(compute, rows.count, wide_width());
-  wide_.forward(backend, run.weights, wide, norm);
-  if (!out && !run.keep_all) return;
-  const View activation = activated(run, rows, kept);
-  activate(run, activation, wide);
-  if (out) down_.forward(backend, run.weights, out, activation, middle);
+  if (!experts_) return forward_dense(run, rows, kept, out, norm, middle);
+  experts_->forward(expert_run(run, rows, kept), out, norm, middle, run.counts);
 }
 
 void Block::forward(const Run& run, const Rows& rows, ConstView input, Activations& kept, View out) const {
@@ -172,22 +189,33 @@ void Block::forward_cached(const Run& run, const Rows& rows, ConstView input, Ac
   finish(run, rows, input, kept, out);
 }
 
+void Block::backward_dense(const Run& run, const Rows& rows, Activations& kept, View dnormed, ConstView dout,
+                           ConstView norm) const {
+  const auto compute = run.device.compute();
+  auto& backend = run.device.backend();
+  const View wide = kept.wide.get(compute, rows.count, wide_width());
+  const View activation = activated(run, rows, kept);
+  if (!run.keep_all) activate(run, activation, wide);
+  const View dactivated = run.work.dactivated.get(compute, rows.count, hidden_dim_);
+  down_->backward(backend, run.weights, dactivated, dout, activation);
+  const View dwide = run.work.dwide.get(compute, rows.count, wide_width());
+  gated_ ? backend.swiglu_backward(dwide, dactivated, wide) : backend.gelu_backward(dwide, dactivated, wide);
+  wide_->backward(backend, run.weights, dnormed, dwide, norm);
+}
+
 void Block::backward_mlp(const Run& run, const Rows& rows, Activations& kept, View dx) const {
   const auto real = run.device.real(), compute = run.device.compute();
   auto& backend = run.device.backend();
   const View middle = kept.middle.get(real, rows.count, dim_);
   const View statistics = kept.statistics2.get(real, rows.count, norm2_.statistics());
-  const View wide = kept.wide.get(compute, rows.count, wide_width());
-  const View activation = activated(run, rows, kept);
-  if (!run.keep_all) activate(run, activation, wide);
-  const View dactivated = run.work.dactivated.get(compute, rows.count, hidden_dim_);
-  down_.backward(backend, run.weights, dactivated, dx, activation);
-  const View dwide = run.work.dwide.get(compute, rows.count, wide_width());
-  gated_ ? backend.swiglu_backward(dwide, dactivated, wide) : backend.gelu_backward(dwide, dactivated, wide);
   const View norm = normed(run, rows, kept.normed2);
   if (!run.keep_all) norm2_.forward(backend, run.weights, norm, statistics, middle);
   const View dnormed = run.work.dnormed.get(compute, rows.count, dim_);
-  wide_.backward(backend, run.weights, dnormed, dwide, norm);
+  if (experts_) {
+    experts_->backward(expert_run(run, rows, kept), dnormed, dx, norm, run.losses);
+  } else {
+    backward_dense(run, rows, kept, dnormed, dx, norm);
+  }
   norm2_.backward(backend, run.weights, dx, true, dnormed, middle, statistics);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-// One transformer layer, both families: x += attention(norm(x)); x += mlp(norm(x)). Kept for the backward
+// One transformer layer, both families: x += attention(norm(x)); x += mlp(norm(x)), where the second half may
+// be a mixture of experts. Kept for the backward
 // pass: the residual stream before each half, the norms' statistics, q|k|v, the attention's output and
 // logsumexp, and the wide layer before its activation. The norms' outputs and the activation's are kept too
 // where there is memory for them, else computed anew there (recompute.hpp).
@@ -9,6 +10,7 @@
 #include <optional>
 
 #include "model/config.hpp"
+#include "model/experts.hpp"
 #include "model/head_norm.hpp"
 #include "model/linear.hpp"
 #include "model/recompute.hpp"
@@ -35,11 +37,12 @@ struct Activations {
   runtime::Scratch lse;              ///< T × heads
   runtime::Scratch middle;           ///< T × dim
   runtime::Scratch statistics2;      ///< T × 1 or 2
-  runtime::Scratch wide;             ///< T × hidden_dim, or gate | up
+  runtime::Scratch wide;             ///< T × hidden_dim, or gate | up; with experts in `experts`
   // Only when nothing is to be computed anew; else in the workspace:
   runtime::Scratch normed1, normed2;  ///< T × dim
   runtime::Scratch qk;                ///< T × (heads + kv_heads)·head_dim, normed and turned, with QK-norm
   runtime::Scratch activated;         ///< T × hidden_dim
+  ExpertActivations experts;
 };
 
 /// Memory that all layers share.
@@ -54,6 +57,7 @@ struct Workspace {
   runtime::Scratch dattention;  ///< T × heads·head_dim
   runtime::Scratch dqkv;        ///< as qkv
   runtime::Scratch dhead;       ///< 1 × head_dim: the gradient of a weight of QK-norm
+  ExpertWorkspace experts;
 };
 
 /// Where and with what a layer runs.
@@ -63,6 +67,8 @@ struct Run {
   Workspace& work;
   runtime::ConstView inverse_frequency;  ///< rotary: 1 × head_dim/2; absent otherwise
   bool keep_all = false;                 ///< norms' outputs and the activation's go to Activations
+  RouterCounts counts = {};              ///< of this layer, forward
+  runtime::RouterGradients losses = {};  ///< backward
 };
 
 class Block {
@@ -99,6 +105,11 @@ class Block {
   void activate(const Run& run, runtime::View out, runtime::ConstView wide) const;
   void finish(const Run& run, const Rows& rows, runtime::ConstView input, Activations& kept,
               runtime::View out) const;
+  void forward_dense(const Run& run, const Rows& rows, Activations& kept, runtime::View out,
+                     runtime::ConstView norm, runtime::ConstView middle) const;
+  void backward_dense(const Run& run, const Rows& rows, Activations& kept, runtime::View dnormed,
+                      runtime::ConstView dout, runtime::ConstView norm) const;
+  ExpertRun expert_run(const Run& run, const Rows& rows, Activations& kept) const;
   void backward_mlp(const Run& run, const Rows& rows, Activations& kept, runtime::View dx) const;
   void backward_attention(const Run& run, const Rows& rows, runtime::ConstView input, Activations& kept,
                           runtime::View dx) const;
@@ -108,7 +119,9 @@ class Block {
   bool gated_;
   Norm norm1_, norm2_;
   std::optional<HeadNorm> head_norm_;
-  Linear qkv_, out_, wide_, down_;
+  Linear qkv_, out_;
+  std::optional<Linear> wide_, down_;  ///< or experts_
+  std::optional<Experts> experts_;
 };
 
 }  // namespace gristmill::model

@@ -1,7 +1,7 @@
 #pragma once
 
 // The shape of a transformer: what config.json of a Hugging Face model directory says, for the Llama family
-// (Llama, Mistral, Qwen2, Qwen3) and GPT-2.
+// (Llama, Mistral, Qwen2, Qwen3, Mixtral) and GPT-2.
 
 #include <cstdint>
 #include <string>
@@ -30,7 +30,7 @@ struct Config {
   int64_t heads = 8;
   int64_t kv_heads = 4;
   int64_t head_dim = 32;
-  int64_t hidden_dim = 768;  ///< width of the feed-forward layer
+  int64_t hidden_dim = 768;  ///< width of the feed-forward layer, of each expert where there are any
   int64_t context = 256;
   double norm_epsilon = 1e-5;
   double rope_theta = 10000;
@@ -39,6 +39,11 @@ struct Config {
   bool qkv_bias = false;
   /// Llama family: RMSNorm of each head's q and k before the rotary embedding (Henry et al. 2020; Qwen3).
   bool qk_norm = false;
+  /// Llama family: the feed-forward layer is a mixture of so many experts (Mixtral); 0 = one dense layer.
+  int64_t experts = 0;
+  int64_t experts_per_token = 2;  ///< experts that work on a token
+  /// With experts, training only: weight of the loss that spreads tokens over them (see Transformer).
+  double router_balance = 0.001;
   /// Initial weights only: the two maps of each layer that write to the residual stream start at 0, so that
   /// every layer starts as the identity (Zhang et al. 2019).
   bool zero_init = false;
@@ -52,7 +57,9 @@ struct Config {
   /// Error{usage} that names the field when the numbers do not fit together.
   void validate() const;
   int64_t parameter_count() const;
-  /// Training FLOPs a token: 6 · parameters + 12 · layers · dim · context.
+  /// Parameters that work on a token: all but the experts that it is not sent to.
+  int64_t active_parameter_count() const;
+  /// Training FLOPs a token: 6 · active parameters + 12 · layers · dim · context.
   double flops_per_token() const;
 
   /// config.json of Hugging Face; unsupported architectures and features are Error{input} naming what is not

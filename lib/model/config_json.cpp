@@ -22,17 +22,18 @@ struct Architecture {
   const char* name;        ///< in front of "ForCausalLM"
   const char* model_type;  ///< "llama"
   Family family;
-  bool qkv_bias, qk_norm;
+  bool qkv_bias, qk_norm, experts;
   bool window_is_optional;  ///< sliding_window counts only with use_sliding_window
   int64_t context, kv_heads, head_dim, sliding_window;  ///< 0: as many as heads, dim / heads, none
 };
 
 constexpr Architecture kArchitectures[] = {
-    {"Llama", "llama", Family::llama, false, false, false, 2048, 0, 0, 0},
-    {"Mistral", "mistral", Family::llama, false, false, false, 131072, 8, 0, 4096},
-    {"Qwen2", "qwen2", Family::llama, true, false, true, 32768, 32, 0, 4096},
-    {"Qwen3", "qwen3", Family::llama, false, true, true, 32768, 32, 128, 4096},
-    {"GPT2", "gpt2", Family::gpt2, false, false, false, 1024, 0, 0, 0},
+    {"Llama", "llama", Family::llama, false, false, false, false, 2048, 0, 0, 0},
+    {"Mistral", "mistral", Family::llama, false, false, false, false, 131072, 8, 0, 4096},
+    {"Qwen2", "qwen2", Family::llama, true, false, false, true, 32768, 32, 0, 4096},
+    {"Qwen3", "qwen3", Family::llama, false, true, false, true, 32768, 32, 128, 4096},
+    {"Mixtral", "mixtral", Family::llama, false, false, true, false, 131072, 8, 0, 0},
+    {"GPT2", "gpt2", Family::gpt2, false, false, false, false, 1024, 0, 0, 0},
 };
 
 /// The member, or null when it is absent or null.
@@ -97,7 +98,8 @@ void require_fixed(const Json& json, std::initializer_list<Fixed> fields, const 
 }
 
 /// Fields that no architecture of ours may carry, whatever its own class makes of them.
-void refuse_foreign(const Json& json, const std::string& where) {
+void refuse_foreign(const Json& json, const Architecture& architecture, const std::string& where) {
+  if (!architecture.experts) require_fixed(json, {{"num_local_experts", {0}}}, where);
   require_fixed(json,
                 {{"quantization_config", {}},
                  {"attn_logit_softcapping", {}},
@@ -107,7 +109,6 @@ void refuse_foreign(const Json& json, const std::string& where) {
                  {"parallel_residual", {false}},
                  {"use_parallel_residual", {false}},
                  {"num_experts", {0}},
-                 {"num_local_experts", {0}},
                  {"logit_scale", {1}},
                  {"logits_scaling", {1}},
                  {"embedding_multiplier", {1}},
@@ -131,8 +132,8 @@ void check_rope(const Json& rope, std::string_view field, const std::string& whe
 }
 
 /// Newer files hold the rotary base in rope_parameters, older ones beside an (absent) rope_scaling.
-double read_rope(const Json& json, const std::string& where) {
-  double theta = double_or(json, "rope_theta", 10000);
+double read_rope(const Json& json, double fallback, const std::string& where) {
+  double theta = double_or(json, "rope_theta", fallback);
   for (const char* field : {"rope_scaling", "rope_parameters"}) {
     const Json* rope = find_value(json, field);
     if (rope == nullptr) continue;
@@ -187,10 +188,16 @@ void read_llama(Config& config, const Json& json, const Architecture& architectu
       int_or(json, "head_dim", says_dim || architecture.head_dim == 0 ? even : architecture.head_dim);
   config.hidden_dim = json.at("intermediate_size").as_int();
   config.context = int_or(json, "max_position_embeddings", architecture.context);
-  config.norm_epsilon = double_or(json, "rms_norm_eps", 1e-6);
-  config.rope_theta = read_rope(json, where);
+  config.norm_epsilon = double_or(json, "rms_norm_eps", architecture.experts ? 1e-5 : 1e-6);
+  config.rope_theta = read_rope(json, architecture.experts ? 1e6 : 10000, where);
   config.tied = bool_or(json, "tie_word_embeddings", false);
   check_window(config, json, architecture, where);
+  if (!architecture.experts) return;
+  // Noise of the router, as dropout, is of another program's training: what the model computes is the same.
+  config.experts = int_or(json, "num_local_experts", 8);
+  config.experts_per_token = int_or(json, "num_experts_per_tok", 2);
+  config.router_balance = double_or(json, "router_aux_loss_coef", 0.001);
+  if (config.experts < 1) refuse(where, "num_local_experts", Json(config.experts), "1 or more");
 }
 
 void read_gpt2(Config& config, const Json& json, const Architecture& architecture, const std::string& where) {
@@ -262,6 +269,13 @@ void put_llama(const Config& config, Json& json) {
   json["rms_norm_eps"] = config.norm_epsilon;
   json["rope_theta"] = config.rope_theta;
   json["hidden_act"] = "silu";
+  if (config.experts > 0) {
+    json["num_local_experts"] = config.experts;
+    json["num_experts_per_tok"] = config.experts_per_token;
+    json["router_aux_loss_coef"] = config.router_balance;
+    json["sliding_window"] = nullptr;
+    return;
+  }
   if (config.qkv_bias || config.qk_norm) {
     json["use_sliding_window"] = false;
     json["sliding_window"] = nullptr;
@@ -288,7 +302,7 @@ const Architecture& architecture_of(const Config& config) {
   const auto found =
       std::find_if(std::begin(kArchitectures), std::end(kArchitectures), [&](const Architecture& one) {
         return one.family == config.family && one.qkv_bias == config.qkv_bias &&
-               one.qk_norm == config.qk_norm;
+               one.qk_norm == config.qk_norm && one.experts == (config.experts > 0);
       });
   if (found == std::end(kArchitectures)) fail(Kind::internal, "a configuration of no known architecture");
   return *found;
@@ -301,7 +315,7 @@ Config Config::from_json(const Json& json, const std::string& where) {
   Config config;
   try {
     const Architecture& architecture = read_architecture(config, json, where);
-    refuse_foreign(json, where);
+    refuse_foreign(json, architecture, where);
     config.vocab_size = json.at("vocab_size").as_int();
     config.family == Family::llama ? read_llama(config, json, architecture, where)
                                    : read_gpt2(config, json, architecture, where);

@@ -2,9 +2,10 @@
 //
 // Width scaling (µP; Yang et al. 2022, tables 3 and 8) with m = dim / base dim and Adam: hidden matrices
 // start at std / √m and learn at rate / m; an untied head starts at std / m and learns at rate / m;
-// embeddings, norms and biases stay. A tied head needs its logits divided by m. That factor stands in the
-// final norm instead, which starts at 1 / m and learns at rate / m: the same function and, for Adam, the same
-// steps, and other programs read the model without knowing of it.
+// embeddings, norms and biases stay. A router of experts is scaled as an untied head. A tied head needs its
+// logits divided by m. That factor stands in the final norm instead, which starts at 1 / m and learns at rate
+// / m: the same function and, for Adam, the same steps, and other programs read the model without knowing of
+// it.
 
 #include "model/parameters.hpp"
 
@@ -35,7 +36,9 @@ class TableBuilder {
   /// Scales what was added since as hidden matrices, vectors aside.
   void scale_hidden(size_t first, double width) {
     for (size_t i = first; i < table_.size(); ++i) {
-      if (table_[i].decay) scale(table_[i], 1 / std::sqrt(width), 1 / width);
+      // A router's outputs are as many at any width: it is scaled as a head.
+      const bool router = table_[i].name.ends_with("block_sparse_moe.gate.weight");
+      if (table_[i].decay) scale(table_[i], 1 / (router ? width : std::sqrt(width)), 1 / width);
     }
   }
   /// Scales all that was added since as what stands between the last layer and the logits.
@@ -66,6 +69,17 @@ double residual_std(const Config& config) {
   return config.zero_init ? 0 : kStd / std::sqrt(2 * static_cast<double>(config.layers));
 }
 
+// All experts are laid out alike, so that they lie at one distance.
+void add_experts(TableBuilder& table, const Config& config, const std::string& prefix) {
+  table.matrix(prefix + "block_sparse_moe.gate.weight", config.experts, config.dim, kStd);
+  for (int64_t e = 0; e < config.experts; ++e) {
+    const std::string expert = str(prefix, "block_sparse_moe.experts.", e, ".");
+    table.matrix(expert + "w1.weight", config.hidden_dim, config.dim, kStd);
+    table.matrix(expert + "w3.weight", config.hidden_dim, config.dim, kStd);
+    table.matrix(expert + "w2.weight", config.dim, config.hidden_dim, residual_std(config));
+  }
+}
+
 // q, k, v stand behind each other, and gate, up: each group is one product wherever no padding lies between
 // its weights, or its biases.
 void add_llama_layer(TableBuilder& table, const Config& config, int64_t layer) {
@@ -86,6 +100,7 @@ void add_llama_layer(TableBuilder& table, const Config& config, int64_t layer) {
   }
   table.matrix(prefix + "self_attn.o_proj.weight", config.dim, q, residual_std(config));
   table.norm_weight(prefix + "post_attention_layernorm.weight", config.dim);
+  if (config.experts > 0) return add_experts(table, config, prefix);
   table.matrix(prefix + "mlp.gate_proj.weight", config.hidden_dim, config.dim, kStd);
   table.matrix(prefix + "mlp.up_proj.weight", config.hidden_dim, config.dim, kStd);
   table.matrix(prefix + "mlp.down_proj.weight", config.dim, config.hidden_dim, residual_std(config));
