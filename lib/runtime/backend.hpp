@@ -9,7 +9,9 @@
 // rounds operands that are real to compute(), all other arithmetic is real. Shapes and types that do not fit
 // are Error{internal}. Sums have a fixed order, so that results do not depend on the number of
 // threads. "Adds to" means: the sum of this call is finished first and then added once, so that accumulating
-// micro-batches in order gives the same bits wherever they are computed.
+// micro-batches in order gives the same bits wherever they are computed. Where the text says "or i8", a
+// weight may be one that quantize() made; a product with it rounds the other operand row by row to 16 bits of
+// the row's largest value.
 
 #include <cstdint>
 
@@ -23,7 +25,7 @@ struct Matmul {
   View out;
   ConstView a;
   bool transpose_a = false;  ///< a is stored K × M
-  ConstView b;
+  ConstView b;               ///< or i8: then with transpose_b, without transpose_a
   bool transpose_b = false;  ///< b is stored N × K, as Hugging Face's Linear weights are
   bool accumulate = false;
   /// b is a weight: its packed form may be kept until something writes to its memory through the device or
@@ -125,10 +127,15 @@ class Backend {
   // --- products
   // ---------------------------------------------------------------------------------------------------
   virtual void matmul(const Matmul& args) = 0;
+  /// out (i8, N × K) = a weight that is only multiplied with from here on, stored N × K, or K × N where
+  /// `transposed`; runtime/int8.hpp says how it lies and how near it is. The bytes are the same on every
+  /// device.
+  virtual void quantize(View out, ConstView weight, bool transposed) = 0;
 
   // --- embedding
   // --------------------------------------------------------------------------------------------------
-  /// out[t] = table[ids[t]], or out[t] += with `accumulate` (learned positions). table V × C, ids T × 1.
+  /// out[t] = table[ids[t]], or out[t] += with `accumulate` (learned positions). table V × C (or i8), ids
+  /// T × 1.
   virtual void embedding(View out, ConstView table, ConstView ids, bool accumulate) = 0;
   /// dtable[ids[t]] adds dout[t], finished for each table row in the order of t, then added once.
   virtual void embedding_backward(View dtable, ConstView dout, ConstView ids) = 0;
@@ -209,8 +216,8 @@ class Backend {
 
   // --- the language-model head
   // ------------------------------------------------------------------------------------
-  /// For rows hidden[R,C] and targets[R,1]: logits = logit_scale · hidden · weightᵀ (weight V × C), computed
-  /// in chunks of rows, never stored for all; the values of each row's target. hidden: compute.
+  /// For rows hidden[R,C] and targets[R,1]: logits = logit_scale · hidden · weightᵀ (weight V × C, or i8),
+  /// computed in chunks of rows, never stored for all; the values of each row's target. hidden: compute.
   virtual void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
                     double logit_scale) = 0;
   /// Gradients of head(): dhidden[R,C] (compute) is overwritten, dweight[V,C] too, or with accumulate_dweight

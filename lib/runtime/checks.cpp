@@ -1,6 +1,7 @@
 #include "runtime/checks.hpp"
 
 #include "base/error.hpp"
+#include "runtime/int8.hpp"
 
 namespace gristmill::runtime::checks {
 
@@ -16,6 +17,8 @@ constexpr const char* name_of(DType dtype) {
       return "bf16";
     case DType::i32:
       return "i32";
+    case DType::i8:
+      return "i8";
   }
   return "?";
 }
@@ -41,6 +44,21 @@ void expect_computed(const char* method, const char* argument, const ConstView& 
 void expect_if(const char* method, const char* argument, const ConstView& view, DType dtype, int64_t rows,
                int64_t cols) {
   if (view) expect(method, argument, view, dtype, rows, cols);
+}
+
+/// A weight in int8, or else one of `dtype`.
+void expect_weight(const char* method, const char* argument, const ConstView& view, DType dtype, int64_t rows,
+                   int64_t cols) {
+  if (view.dtype != DType::i8) return expect(method, argument, view, dtype, rows, cols);
+  expect(method, argument, view, DType::i8, rows, cols);
+  if (cols > kInt8MostCols) {
+    fail(Kind::internal, method, ": ", argument, " has rows of ", cols, " in int8, at most ", kInt8MostCols,
+         " are possible");
+  }
+  if (view.stride != int8_strip_bytes(cols)) {
+    fail(Kind::internal, method, ": ", argument, " has strips of ", view.stride, " bytes, expected ",
+         int8_strip_bytes(cols));
+  }
 }
 
 void expect_heads(const char* method, const AttentionShape& shape) {
@@ -89,7 +107,11 @@ void matmul(const Matmul& args, Types types) {
   const int64_t k = args.transpose_a ? args.a.rows : args.a.cols;
   const int64_t n = args.transpose_b ? args.b.rows : args.b.cols;
   expect_computed("matmul", "a", args.a, types, args.a.rows, args.a.cols);
-  expect_computed("matmul", "b", args.b, types, args.transpose_b ? n : k, args.transpose_b ? k : n);
+  expect_weight("matmul", "b", args.b, args.b.dtype == types.compute ? types.compute : types.real,
+                args.transpose_b ? n : k, args.transpose_b ? k : n);
+  if (args.b.dtype == DType::i8 && (!args.transpose_b || args.transpose_a)) {
+    fail(Kind::internal, "matmul: b in int8 goes with transpose_b, and without transpose_a");
+  }
   expect_computed("matmul", "out", args.out, types, m, n);
   expect_if("matmul", "bias", args.bias, types.real, 1, n);
   expect_if("matmul", "residual", args.residual, types.real, m, n);
@@ -98,10 +120,21 @@ void matmul(const Matmul& args, Types types) {
   }
 }
 
+void quantize(ConstView out, ConstView weight, bool transposed, Types types) {
+  if (out.dtype != DType::i8) fail(Kind::internal, "quantize: out is ", name_of(out.dtype), ", expected i8");
+  expect_weight("quantize", "out", out, DType::i8, out.rows, out.cols);
+  expect("quantize", "weight", weight, types.real, transposed ? out.cols : out.rows,
+         transposed ? out.rows : out.cols);
+}
+
 void embedding(ConstView rows, ConstView table, ConstView ids, Types types) {
   expect("embedding", "ids", ids, DType::i32, ids.rows, 1);
-  expect("embedding", "table", table, types.real, table.rows, table.cols);
+  expect_weight("embedding", "table", table, types.real, table.rows, table.cols);
   expect("embedding", "rows", rows, types.real, ids.rows, table.cols);
+}
+
+void embedding_gradient(ConstView dtable, Types types) {
+  expect("embedding_backward", "dtable", dtable, types.real, dtable.rows, dtable.cols);
 }
 
 void rmsnorm(ConstView out, ConstView rstd, ConstView in, ConstView weight, Types types) {
@@ -247,7 +280,7 @@ void combine_rows_gradients(ConstView din, ConstView dweights, ConstView dout, C
 
 void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets, Types types) {
   expect_computed("head", "hidden", hidden, types, hidden.rows, hidden.cols);
-  expect("head", "weight", weight, types.real, weight.rows, hidden.cols);
+  expect_weight("head", "weight", weight, types.real, weight.rows, hidden.cols);
   expect("head", "targets", targets, DType::i32, hidden.rows, 1);
   expect_if("head", "log_prob", values.log_prob, types.real, hidden.rows, 1);
   expect_if("head", "lse", values.lse, types.real, hidden.rows, 1);
@@ -257,6 +290,7 @@ void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstVie
 void head_gradients(ConstView dhidden, ConstView dweight, const HeadGradients& gradients, ConstView hidden,
                     ConstView weight, Types types) {
   expect_computed("head_backward", "dhidden", dhidden, types, hidden.rows, hidden.cols);
+  expect("head_backward", "weight", weight, types.real, weight.rows, weight.cols);
   expect("head_backward", "dweight", dweight, types.real, weight.rows, weight.cols);
   expect_if("head_backward", "gradient of log_prob", gradients.log_prob, types.real, hidden.rows, 1);
   expect_if("head_backward", "gradient of lse", gradients.lse, types.real, hidden.rows, 1);

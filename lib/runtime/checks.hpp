@@ -25,6 +25,8 @@ void scatter_rows(ConstView out, ConstView in, ConstView rows, Types types);
 void sum_rows(ConstView out, ConstView in, Types types);
 void sum_of_squares(ConstView out, ConstView in, Types types);
 void matmul(const Matmul& args, Types types);
+void quantize(ConstView out, ConstView weight, bool transposed, Types types);
+void embedding_gradient(ConstView dtable, Types types);
 void embedding(ConstView rows, ConstView table, ConstView ids, Types types);
 void rmsnorm(ConstView out, ConstView rstd, ConstView in, ConstView weight, Types types);
 void layernorm(ConstView out, ConstView moments, ConstView in, ConstView weight, ConstView bias, Types types);

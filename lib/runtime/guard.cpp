@@ -76,6 +76,9 @@ class GuardBackend final : public Backend {
   void sum_rows(View out, ConstView in) override { call(&Backend::sum_rows, out, in); }
   void sum_of_squares(View out, ConstView in) override { call(&Backend::sum_of_squares, out, in); }
   void matmul(const Matmul& args) override { call(&Backend::matmul, args); }
+  void quantize(View out, ConstView weight, bool transposed) override {
+    call(&Backend::quantize, out, weight, transposed);
+  }
   void embedding(View out, ConstView table, ConstView ids, bool accumulate) override {
     call(&Backend::embedding, out, table, ids, accumulate);
   }

@@ -8,9 +8,21 @@
 
 namespace gristmill::runtime {
 
-enum class DType : uint8_t { f32, f64, bf16, i32 };
+/// i8 is for weights alone, in the layout of runtime/int8.hpp.
+enum class DType : uint8_t { f32, f64, bf16, i32, i8 };
 
-constexpr size_t size_of(DType dtype) { return dtype == DType::f64 ? 8 : dtype == DType::bf16 ? 2 : 4; }
+constexpr size_t size_of(DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+      return 8;
+    case DType::bf16:
+      return 2;
+    case DType::i8:
+      return 1;
+    default:
+      return 4;
+  }
+}
 
 /// A matrix: `rows` × `cols` elements, `stride` elements from row to row. A vector of n is 1 × n or n × 1. A
 /// default view (no data) stands for "absent" where an argument is optional.

@@ -32,6 +32,9 @@ struct AttentionViews {
   View out;
 };
 
+/// The block of out from (row, col) with its epilogue; what it is the product of is not set.
+ProductBlock output_block(const Matmul& args, int64_t row, int64_t rows, int64_t col, int64_t cols);
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(int threads, DType compute);
@@ -48,6 +51,7 @@ class CpuBackend final : public Backend {
   void sum_rows(View out, ConstView in) override;
   void sum_of_squares(View out, ConstView in) override;
   void matmul(const Matmul& args) override;
+  void quantize(View out, ConstView weight, bool transposed) override;
   void embedding(View out, ConstView table, ConstView ids, bool accumulate) override;
   void embedding_backward(View dtable, ConstView dout, ConstView ids) override;
   void rmsnorm(View out, View rstd, ConstView in, ConstView weight, double eps) override;
@@ -102,6 +106,10 @@ class CpuBackend final : public Backend {
   /// The panels of a weight for a product of `rows` rows; null where packing them would not pay.
   const float* kept_panels(const ConstView& b, bool transposed, int64_t rows);
   const float* head_panels(std::vector<float>& memory, ConstView weight, bool transposed, int64_t rows);
+  /// A product with a weight in int8, and a row of such a weight.
+  void int8_product(const Matmul& args);
+  const char* pack_int8_rows(const ConstView& a);
+  void int8_row(float* out, const ConstView& weight, int64_t row) const;
   void norm_forward(NormRows all, const WritableRows& out, const ComputedRows& in,
                     void (*kernel)(const NormRows&));
   void norm_backward(NormRows all, const WritableRows& din, const ComputedRows& dout, const ComputedRows& in,

@@ -132,6 +132,12 @@ void CpuBackend::embedding(View out_view, ConstView table_view, ConstView ids_vi
   each_row(ids.rows, row_cost(table.cols, 0.3), [&](int64_t t) {
     checks::index("embedding", ids.at(t, 0), table.rows);
     const float* row = table.row(ids.at(t, 0));
+    if (table_view.dtype == DType::i8) {
+      float* values = accumulate ? thread_scratch(table.cols) : out.row(t);
+      int8_row(values, table_view, ids.at(t, 0));
+      if (!accumulate) return;
+      row = values;
+    }
     if (accumulate) return kernels_.axpy(out.row(t), 1.0F, row, table.cols);
     std::copy_n(row, table.cols, out.row(t));
   });
@@ -140,6 +146,7 @@ void CpuBackend::embedding(View out_view, ConstView table_view, ConstView ids_vi
 
 void CpuBackend::embedding_backward(View dtable_view, ConstView dout_view, ConstView ids_view) {
   checks::embedding(dout_view, dtable_view, ids_view, types_);
+  checks::embedding_gradient(dtable_view, types_);
   const Matrix<float> dtable(dtable_view);
   const Matrix<const float> dout(dout_view);
   const Matrix<const int32_t> ids(ids_view);

@@ -54,6 +54,7 @@ void CpuBackend::head_chunk_values(const HeadValues& values, Matrix<float> logit
 const float* CpuBackend::head_panels(std::vector<float>& memory, ConstView weight, bool transposed,
                                      int64_t rows) {
   const float* kept = kept_panels(weight, transposed, rows);
+  if (weight.dtype == DType::i8) return nullptr;
   return kept != nullptr || rows <= kFewRows ? kept : pack_once(memory, weight, transposed);
 }
 

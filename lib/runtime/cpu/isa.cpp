@@ -13,7 +13,10 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+/// No processor has the second without the first.
+bool has_avx512bf16() {
+  return has_avx512() && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+}
 
 const Kernels& demanded(bool available, const Kernels& kernels) {
   if (!available) {

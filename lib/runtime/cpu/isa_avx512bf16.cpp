@@ -1,4 +1,5 @@
-// The kernels compiled for avx512bf16, which multiplies pairs of bf16 in one instruction: the flags are in
+// The kernels compiled for avx512bf16, which multiplies pairs of bf16, and (VNNI)
+// fours of bytes, in one instruction: the flags are in
 // lib/CMakeLists.txt.
 
 #include "runtime/cpu/kernel_table.hpp"

@@ -4,6 +4,7 @@
 
 #include "runtime/cpu/attention_backward_kernels.hpp"
 #include "runtime/cpu/attention_kernels.hpp"
+#include "runtime/cpu/int8_kernels.hpp"
 #include "runtime/cpu/kernels.hpp"
 #include "runtime/cpu/product_kernels.hpp"
 #include "runtime/cpu/row_kernels.hpp"
@@ -44,7 +45,8 @@ constexpr Kernels kernel_table(const char* name) {
                  sum_of_squares,
                  adamw,
                  softmax_moments,
-                 softmax_gradient};
+                 softmax_gradient,
+                 int8_products()};
 }
 
 }  // namespace

@@ -52,6 +52,24 @@ struct Result {
   bool narrow = false;
 };
 
+/// A block of a product with a weight in int8: rows of a × a run of strips.
+struct Int8Block {
+  ProductBlock out;              ///< size, out, bias and residual; its operands are these:
+  const char* packed = nullptr;  ///< rows of a in tiles
+  const char* weight = nullptr;  ///< the first strip
+};
+
+/// Weights in int8 (runtime/int8.hpp), and packed tiles of `tile_rows` rows of f32 (the last of a matrix may
+/// have fewer).
+struct Int8Products {
+  int64_t tile_rows;
+  int64_t (*tile_bytes)(int64_t depth);  ///< a multiple of 64
+  void (*pack_rows)(char* tile, const float* from, int64_t stride, int64_t rows, int64_t depth);
+  void (*product)(const Int8Block&);
+  void (*pack_strip)(char* strip, const float* from, int64_t stride, int64_t rows, int64_t depth);
+  void (*unpack_row)(float* out, const char* strip, int64_t row, int64_t depth);
+};
+
 /// Queries over the keys of one document (or cached sequence) and one key head.
 struct AttentionBlock {
   int64_t head_dim = 0;
@@ -153,6 +171,8 @@ struct Kernels {
 
   SoftmaxMoments (*softmax_moments)(const float* logits, float scale, int64_t size);
   void (*softmax_gradient)(float* logits, const SoftmaxGradient&, int64_t size);
+
+  Int8Products int8;
 };
 
 const Kernels& scalar_kernels();

@@ -38,14 +38,21 @@ int64_t depth_of(const Matmul& args) { return args.transpose_a ? args.a.rows : a
 
 /// The block of out from (row, col); its packed panels and its scratch are not set.
 ProductBlock block_of(const Matmul& args, int64_t row, int64_t rows, int64_t col, int64_t cols) {
-  ProductBlock block;
-  block.rows = rows;
-  block.cols = cols;
-  block.depth = depth_of(args);
+  ProductBlock block = output_block(args, row, rows, col, cols);
   block.a = operand_of(args.a, args.transpose_a);
   block.a = args.transpose_a ? from_col(block.a, row) : from_row(block.a, row);
   block.b = operand_of(args.b, args.transpose_b);
   block.b = args.transpose_b ? from_row(block.b, col) : from_col(block.b, col);
+  return block;
+}
+
+}  // namespace
+
+ProductBlock output_block(const Matmul& args, int64_t row, int64_t rows, int64_t col, int64_t cols) {
+  ProductBlock block;
+  block.rows = rows;
+  block.cols = cols;
+  block.depth = depth_of(args);
   const View out = View(args.out.row_range(row, rows).col_range(col, cols));
   block.out = out.data;
   block.out_stride = out.stride;
@@ -59,8 +66,6 @@ ProductBlock block_of(const Matmul& args, int64_t row, int64_t rows, int64_t col
   }
   return block;
 }
-
-}  // namespace
 
 int64_t CpuBackend::panel_floats(const ConstView& b, bool transposed) const {
   const int64_t cols = transposed ? b.rows : b.cols, depth = transposed ? b.cols : b.rows;
@@ -88,6 +93,7 @@ const float* CpuBackend::pack_once(std::vector<float>& memory, const ConstView& 
 /// weight: it pays for products of few rows, in f32 (panels as large as the weight) for decoding only, which
 /// reads the weight once a token. Panels that are there serve any product.
 const float* CpuBackend::kept_panels(const ConstView& b, bool transposed, int64_t rows) {
+  if (b.dtype == DType::i8) return nullptr;  // packed as it is
   PanelCache::Panels* panels = panels_.find(b, transposed);
   if (panels != nullptr && panels->fresh) return panels->floats.get();
   if (rows > (types_.compute == DType::f32 ? kFewRows : kKeepRows)) return nullptr;
@@ -113,6 +119,7 @@ void CpuBackend::product_blocks(const Matmul& args, const float* packed_b, int64
 }
 
 void CpuBackend::product(const Matmul& args, const float* packed_b) {
+  if (args.b.dtype == DType::i8) return int8_product(args);
   const int64_t unit = products_.tile_cols, rows = args.out.rows, cols = args.out.cols;
   if (rows == 0 || cols == 0) return;
   if (rows <= kFewRows) {  // decoding: what counts is that b is read once, by all threads

@@ -9,6 +9,7 @@
 #include "runtime/reference/elementary.hpp"
 #include "runtime/reference/experts.hpp"
 #include "runtime/reference/head.hpp"
+#include "runtime/reference/int8.hpp"
 #include "runtime/reference/norms.hpp"
 #include "runtime/reference/sampling.hpp"
 
@@ -50,14 +51,22 @@ class ReferenceBackend : public Backend {
   }
   void matmul(const Matmul& args) override {
     checks::matmul(args, kReal);
-    reference::matmul<Real>(args);
+    const Dequantized<Real> b(args.b);
+    Matmul plain = args;
+    plain.b = b.view();
+    reference::matmul<Real>(plain);
+  }
+  void quantize(View out, ConstView weight, bool transposed) override {
+    checks::quantize(out, weight, transposed, kReal);
+    reference::quantize<Real>(out, weight, transposed);
   }
   void embedding(View out, ConstView table, ConstView ids, bool accumulate) override {
     checks::embedding(out, table, ids, kReal);
-    reference::embedding<Real>(out, table, ids, accumulate);
+    reference::embedding<Real>(out, Dequantized<Real>(table).view(), ids, accumulate);
   }
   void embedding_backward(View dtable, ConstView dout, ConstView ids) override {
     checks::embedding(dout, dtable, ids, kReal);
+    checks::embedding_gradient(dtable, kReal);
     reference::embedding_backward<Real>(dtable, dout, ids);
   }
   void rmsnorm(View out, View rstd, ConstView in, ConstView weight, double eps) override {
@@ -152,7 +161,7 @@ class ReferenceBackend : public Backend {
   void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
             double logit_scale) override {
     checks::head(values, hidden, weight, targets, kReal);
-    reference::head<Real>(values, hidden, weight, targets, logit_scale);
+    reference::head<Real>(values, hidden, Dequantized<Real>(weight).view(), targets, logit_scale);
   }
   void head_backward(View dhidden, bool accumulate_dweight, View dweight, const HeadValues& values,
                      ConstView hidden, ConstView weight, ConstView targets, const HeadGradients& gradients,
