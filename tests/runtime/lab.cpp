@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "runtime/bfloat16.hpp"
+#include "runtime/int8.hpp"
 
 namespace gristmill::runtime::test {
 
@@ -61,6 +62,16 @@ View Lab::random_ints(int64_t rows, int32_t bound) {
   std::vector<int32_t> values(static_cast<size_t>(rows));
   for (int32_t& value : values) value = static_cast<int32_t>(rng_.below(static_cast<uint64_t>(bound)));
   return ints(values);
+}
+
+View Lab::int8(int64_t rows, int64_t cols, double scale, bool transposed) {
+  const View weight = transposed ? real(cols, rows, scale) : real(rows, cols, scale);
+  Placed placed;
+  placed.buffer = Buffer(device_, DType::i8, 1, int8_bytes(rows, cols));
+  placed.view = int8_matrix(placed.buffer.view(), 0, rows, cols);
+  backend().quantize(placed.view, weight, transposed);
+  placed_.push_back(std::move(placed));
+  return placed_.back().view;
 }
 
 View Lab::doubles(int64_t rows, int64_t cols) {

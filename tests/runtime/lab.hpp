@@ -41,6 +41,9 @@ class Lab {
   View ints(const std::vector<int32_t>& values);
   /// Integers in [0, bound).
   View random_ints(int64_t rows, int32_t bound);
+  /// A weight in int8 of such numbers, made by the device from one that is stored cols × rows if
+  /// `transposed`.
+  View int8(int64_t rows, int64_t cols, double scale, bool transposed);
   View doubles(int64_t rows, int64_t cols);
 
   /// What a view made here holds now, row by row, without its gaps.

@@ -19,6 +19,8 @@ double tolerance_of(const std::string& method) {
       {"sum_rows", 2e-6},
       {"sum_of_squares", 1e-6},
       {"matmul", 4e-6},
+      {"int8_matmul", 2e-4},  // activations of 16 bits: a 65,278th of the largest
+      {"int8_head", 2e-4},
       {"embedding", 1e-6},
       {"embedding_backward", 2e-6},
       {"rmsnorm", 2e-6},
@@ -53,6 +55,7 @@ double half_tolerance_of(const std::string& name) {
   // rounded.
   static const std::map<std::string, int> kRoundings = {
       {"matmul", 1},
+      {"int8_matmul", 1},
       {"rmsnorm", 1},
       {"rmsnorm_backward", 1},
       {"layernorm", 1},
@@ -387,8 +390,9 @@ std::vector<Scenario> head_scenarios(int64_t factor) {
 
 std::vector<Scenario> all_scenarios(int64_t factor) {
   std::vector<Scenario> all;
-  for (auto part : {elementary_scenarios(factor), product_scenarios(factor), norm_scenarios(factor),
-                    attention_scenarios(factor), expert_scenarios(factor), head_scenarios(factor)}) {
+  for (auto part : {elementary_scenarios(factor), product_scenarios(factor), int8_scenarios(factor),
+                    norm_scenarios(factor), attention_scenarios(factor), expert_scenarios(factor),
+                    head_scenarios(factor)}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;
