@@ -25,10 +25,6 @@ namespace gristmill::model {
 static_assert(std::endian::native == std::endian::little,
               "the format is little-endian, and so is this reader");
 
-namespace {
-
-constexpr uint64_t kMaxHeader = 100'000'000;  // the limit of the format's own implementation
-
 uint64_t element_size(const std::string& dtype, const std::string& where) {
   static const std::pair<const char*, uint64_t> kSizes[] = {
       {"F32", 4}, {"BF16", 2}, {"F16", 2}, {"F64", 8}, {"I64", 8},  {"I32", 4},     {"U64", 8},    {"U32", 4},
@@ -38,6 +34,10 @@ uint64_t element_size(const std::string& dtype, const std::string& where) {
   }
   fail(Kind::input, where, ": unknown dtype ", in_quotes(dtype));
 }
+
+namespace {
+
+constexpr uint64_t kMaxHeader = 100'000'000;  // the limit of the format's own implementation
 
 uint64_t as_unsigned(const Json& json, const std::string& where) {
   const int64_t value = json.is_integer() ? json.as_int() : -1;
@@ -207,121 +207,6 @@ std::vector<int64_t> SafetensorsReader::read_int(const std::string& name) const 
   if (info.dtype == "I32") return convert<int64_t, int32_t>(state_->bytes_of(info), same);
   fail(Kind::input, state_->where(name), ": dtype ", info.dtype,
        " where whole numbers are needed (I64, U64 or I32)");
-}
-
-namespace {
-
-template <class Value>
-std::string bytes_of(std::span<const Value> values) {
-  return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
-}
-
-uint16_t to_half(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  const uint32_t sign = (bits >> 16) & 0x8000U, magnitude = bits & 0x7FFFFFFFU;
-  if (magnitude > 0x7F800000U) return static_cast<uint16_t>(sign | 0x7E00U);
-  if (magnitude >= 0x477FF000U) return static_cast<uint16_t>(sign | 0x7C00U);  // from 65520 on: infinity
-  if (magnitude < 0x38800000U) {  // below 2^-14 halves are whole multiples of 2^-24
-    const float scaled = std::ldexp(std::bit_cast<float>(magnitude), 24);
-    return static_cast<uint16_t>(sign | static_cast<uint32_t>(std::nearbyint(scaled)));
-  }
-  const uint32_t rounded = magnitude - 0x38000000U + 0xFFFU + ((magnitude >> 13) & 1U);
-  return static_cast<uint16_t>(sign | (rounded >> 13));
-}
-
-std::string narrow_bytes(const std::string& name, std::span<const float> values, StoredType type) {
-  if (type == StoredType::f32) return bytes_of(values);
-  std::vector<uint16_t> narrow(values.size());
-  for (size_t i = 0; i < values.size(); ++i) {
-    narrow[i] = type == StoredType::f16 ? to_half(values[i]) : runtime::narrowed(values[i]);
-    if (std::isfinite(values[i]) && type == StoredType::f16 && (narrow[i] & 0x7C00U) == 0x7C00U) {
-      fail(Kind::input, "tensor ", name, " holds ", values[i], ", which f16 cannot; save it as bf16 or f32");
-    }
-  }
-  return bytes_of(std::span<const uint16_t>(narrow));
-}
-
-std::function<std::string()> stored(std::string bytes) {
-  return [bytes = std::move(bytes)] { return bytes; };
-}
-
-const char* dtype_of(StoredType type) {
-  return type == StoredType::f32 ? "F32" : type == StoredType::f16 ? "F16" : "BF16";
-}
-
-}  // namespace
-
-void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>& shape,
-                            std::span<const float> values, StoredType type) {
-  entries_[name] = {dtype_of(type), shape, stored(narrow_bytes(name, values, type))};
-}
-void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>& shape,
-                            std::span<const double> values) {
-  entries_[name] = {"F64", shape, stored(bytes_of(values))};
-}
-void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>& shape,
-                            std::span<const int64_t> values) {
-  entries_[name] = {"I64", shape, stored(bytes_of(values))};
-}
-void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>& shape, Values<float> values,
-                            StoredType type) {
-  entries_[name] = {dtype_of(type), shape, [name, type, values = std::move(values)] {
-                      return narrow_bytes(name, std::span<const float>(values()), type);
-                    }};
-}
-void SafetensorsWriter::add(const std::string& name, const std::vector<int64_t>& shape,
-                            Values<double> values) {
-  entries_[name] = {"F64", shape,
-                    [values = std::move(values)] { return bytes_of(std::span<const double>(values())); }};
-}
-
-void SafetensorsWriter::set_metadata(const std::string& key, const std::string& value) {
-  metadata_[key] = value;
-}
-
-uint64_t SafetensorsWriter::Entry::size(const std::string& name) const {
-  uint64_t total = element_size(dtype, name);
-  for (const int64_t extent : shape) total *= static_cast<uint64_t>(extent);
-  return total;
-}
-
-std::string SafetensorsWriter::header() const {
-  Json header = Json::object();
-  for (const auto& [key, value] : metadata_) header["__metadata__"][key] = value;
-  uint64_t offset = 0;
-  for (const auto& [name, entry] : entries_) {
-    const uint64_t end = offset + entry.size(name);
-    Json shape = Json::array();
-    for (const int64_t extent : entry.shape) shape.push_back(extent);
-    Json& item = header[name];
-    item["dtype"] = entry.dtype;
-    item["shape"] = std::move(shape);
-    item["data_offsets"] = Json::Array{Json(offset), Json(end)};
-    offset = end;
-  }
-  std::string text = header.dump();
-  text.append((8 - text.size() % 8) % 8, ' ');  // readers map the data and want it aligned
-  return text;
-}
-
-void SafetensorsWriter::write(const std::string& path) const {
-  const std::string text = header();
-  const uint64_t size = text.size();
-  OutputFile file(path);
-  file.write(&size, sizeof size);
-  file.write(text);
-  for (const auto& [name, entry] : entries_) {
-    const std::string bytes = entry.bytes();
-    if (bytes.size() != entry.size(name)) {
-      fail(Kind::internal, "tensor ", name, " does not have its shape's size");
-    }
-    file.write(bytes);
-  }
-  file.close();
-}
-
-void SafetensorsWriter::produce() const {
-  for (const auto& [name, entry] : entries_) entry.bytes();
 }
 
 }  // namespace gristmill::model

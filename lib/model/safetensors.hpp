@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "runtime/device.hpp"
+#include "runtime/tensor.hpp"
+
 namespace gristmill::model {
 
 struct TensorInfo {
@@ -39,12 +42,18 @@ class SafetensorsReader {
 /// How real numbers are stored; f16 and bf16 are rounded to nearest, ties to even.
 enum class StoredType { f32, f16, bf16 };
 
+/// Bytes of one element of a dtype of the format; Error{input} naming `where` for others.
+uint64_t element_size(const std::string& dtype, const std::string& where);
+
 /// Writes tensors in the order of their names, atomically. Values may be given now, or as functions that
-/// write() calls one after another, so that a file larger than what memory is left can be written.
+/// write() calls one after another, or as memory of a device that it reads piece by piece, so that a file
+/// larger than what memory is left can be written. What is not given now must outlive write().
 class SafetensorsWriter {
  public:
   template <class Real>
   using Values = std::function<std::vector<Real>()>;
+  /// Elements of a device's memory that are on the host at once.
+  static constexpr int64_t kPiece = int64_t{1} << 20;
 
   void add(const std::string& name, const std::vector<int64_t>& shape, std::span<const float> values,
            StoredType type = StoredType::f32);
@@ -53,6 +62,9 @@ class SafetensorsWriter {
   void add(const std::string& name, const std::vector<int64_t>& shape, Values<float> values,
            StoredType type = StoredType::f32);
   void add(const std::string& name, const std::vector<int64_t>& shape, Values<double> values);
+  /// A dense view of real numbers.
+  void add(const std::string& name, const std::vector<int64_t>& shape, runtime::Device& device,
+           runtime::ConstView values, StoredType type = StoredType::f32);
   void set_metadata(const std::string& key, const std::string& value);
   /// Error{input} naming the tensor if f16 cannot hold a finite value.
   void write(const std::string& path) const;
@@ -61,10 +73,11 @@ class SafetensorsWriter {
   void produce() const;
 
  private:
+  using Take = std::function<void(const void* bytes, size_t size)>;
   struct Entry {
     std::string dtype;
     std::vector<int64_t> shape;
-    std::function<std::string()> bytes;
+    std::function<void(const Take&)> give;  ///< all bytes, in one piece or several
     uint64_t size(const std::string& name) const;
   };
   std::string header() const;

@@ -56,9 +56,7 @@ void write_weights(const ParameterSet& parameters, const std::vector<size_t>& in
   writer.set_metadata("format", "pt");  // transformers refuses files without it
   for (const size_t i : indices) {
     const auto& info = parameters.table()[i];
-    writer.add(
-        info.name, info.shape,
-        [&parameters, i] { return runtime::read_float(parameters.device(), parameters.view(i)); }, type);
+    writer.add(info.name, info.shape, parameters.device(), parameters.view(i), type);
   }
   writer.write(path);
 }

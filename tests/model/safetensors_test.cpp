@@ -164,6 +164,25 @@ TEST_CASE("values given as functions are asked for once, one after another in th
   CHECK(asked == "abcabc");
 }
 
+TEST_CASE("a device's memory is written piece by piece as it is when write() is called", "[model]") {
+  const test::ScratchFolder folder;
+  const auto device = runtime::guard_device(runtime::open_reference_device(runtime::DType::f32));
+  const int64_t rows = 3, cols = SafetensorsWriter::kPiece - 1;  // three pieces, the last one short
+  const runtime::Buffer buffer(*device, runtime::DType::f32, rows, cols);
+  std::vector<float> values(static_cast<size_t>(rows * cols));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  SafetensorsWriter pieces, whole;
+  for (const auto type : {model::StoredType::f32, model::StoredType::bf16}) {
+    const std::string name = type == model::StoredType::f32 ? "single" : "brain";
+    pieces.add(name, {rows, cols}, *device, buffer.view(), type);
+    whole.add(name, {rows, cols}, values, type);
+  }
+  runtime::write_real(*device, buffer.view(), std::span<const float>(values));
+  pieces.write(folder.file("x.safetensors"));
+  whole.write(folder.file("y.safetensors"));
+  CHECK(read_file(folder.file("x.safetensors")) == read_file(folder.file("y.safetensors")));
+}
+
 TEST_CASE("halves and bf16 are rounded to nearest, ties to even", "[model]") {
   const test::ScratchFolder folder;
   const auto through = [&](float value, model::StoredType type) {
