@@ -237,7 +237,7 @@ TEST_CASE("int8 is for weights of products forward, and nothing else", "[runtime
           }) == Kind::internal);
     CHECK(kind_of([&] { backend.embedding_backward(weight, a, lab.ints({0, 1, 2, 3})); }) == Kind::internal);
     CHECK(kind_of([&] {
-            backend.head_backward(out, lab.real(4, 4), {}, a, weight, lab.ints({0, 1, 2, 3}), {}, 1);
+            backend.head_backward(out, true, lab.real(4, 4), {}, a, weight, lab.ints({0, 1, 2, 3}), {}, 1);
           }) == Kind::internal);
     CHECK(kind_of([&] { backend.quantize(out, a, false); }) == Kind::internal);
     CHECK(kind_of([&] { backend.quantize(weight, lab.real(4, 5), false); }) == Kind::internal);
