@@ -96,6 +96,9 @@ class CpuBackend final : public Backend {
   void each_block(int64_t size, int64_t block, double cost,
                   const std::function<void(int64_t, int64_t)>& body);
   void each_row(int64_t rows, double cost, const std::function<void(int64_t)>& body);
+  /// Runs body(row, first, count) over runs of columns of every row; `cost` is an element's.
+  void each_run(int64_t rows, int64_t cols, double cost,
+                const std::function<void(int64_t, int64_t, int64_t)>& body);
   /// The product; `packed_b` may hold b in panels already.
   void product(const Matmul& args, const float* packed_b);
   void product_blocks(const Matmul& args, const float* packed_b, int64_t block_rows, int64_t block_cols);

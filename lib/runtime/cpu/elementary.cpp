@@ -14,15 +14,16 @@ namespace {
 
 constexpr int64_t kSumRows = 64;        // rows of one partial sum
 constexpr int64_t kSumElements = 4096;  // elements of one partial sum of squares
-constexpr int64_t kRun = 16384;         // elements of one piece of element-wise work
 
-/// Rows without gaps between them are one long row: element-wise work then splits evenly.
-template <class T>
-Matrix<T> flattened(Matrix<T> m) {
-  if (m.stride != m.cols) return m;
-  m.cols = m.stride = m.rows * m.cols;
-  m.rows = m.cols > 0 ? 1 : 0;
-  return m;
+/// Rows without gaps between them, of all matrices, are one long row: element-wise work then splits evenly.
+template <class... Matrices>
+void flatten(Matrices&... matrices) {
+  if (((matrices.stride != matrices.cols) || ...)) return;
+  const auto one = [](auto& m) {
+    m.cols = m.stride = m.rows * m.cols;
+    m.rows = m.cols > 0 ? 1 : 0;
+  };
+  (one(matrices), ...);
 }
 
 char* row_of(const View& view, int64_t r) { return static_cast<char*>(view.row_range(r, 1).data); }
@@ -41,9 +42,11 @@ double row_cost(int64_t cols, double nanoseconds) { return static_cast<double>(c
 }  // namespace
 
 void CpuBackend::fill(View out_view, double value) {
-  const Matrix<float> out(out_view);
-  each_row(out.rows, row_cost(out.cols, 0.1),
-           [&](int64_t r) { std::fill_n(out.row(r), out.cols, static_cast<float>(value)); });
+  Matrix<float> out(out_view);
+  flatten(out);
+  each_run(out.rows, out.cols, 0.1, [&](int64_t r, int64_t first, int64_t count) {
+    std::fill_n(out.row(r) + first, count, static_cast<float>(value));
+  });
   written(out_view);
 }
 
@@ -66,10 +69,12 @@ void CpuBackend::copy(View out, ConstView in) {
 
 void CpuBackend::axpy(View out_view, double scale, ConstView in_view) {
   checks::same_shape("axpy", out_view, in_view, DType::f32);
-  const Matrix<float> out(out_view);
-  const Matrix<const float> in(in_view);
-  each_row(in.rows, row_cost(in.cols, 0.3),
-           [&](int64_t r) { kernels_.axpy(out.row(r), static_cast<float>(scale), in.row(r), in.cols); });
+  Matrix<float> out(out_view);
+  Matrix<const float> in(in_view);
+  flatten(out, in);
+  each_run(in.rows, in.cols, 0.3, [&](int64_t r, int64_t first, int64_t count) {
+    kernels_.axpy(out.row(r) + first, static_cast<float>(scale), in.row(r) + first, count);
+  });
   written(out_view);
 }
 
@@ -112,7 +117,8 @@ void CpuBackend::sum_rows(View out_view, ConstView in_view) {
 
 void CpuBackend::sum_of_squares(View out, ConstView in_view) {
   checks::sum_of_squares(out, in_view, types_);
-  const auto in = flattened(Matrix<const float>(in_view));
+  Matrix<const float> in(in_view);
+  flatten(in);
   const int64_t across = (in.cols + kSumElements - 1) / kSumElements;
   std::vector<double> sums(static_cast<size_t>(in.rows * across));
   each_block(in.rows * across, 1, row_cost(std::min(in.cols, kSumElements), 0.2), [&](int64_t i, int64_t) {
@@ -178,13 +184,7 @@ void CpuBackend::adamw(View parameter_view, View m_view, View v_view, ConstView 
   checks::adamw(parameter_view, m_view, v_view, gradient_view, types_);
   Matrix<float> parameter(parameter_view), m(m_view), v(v_view);
   Matrix<const float> gradient(gradient_view);
-  const auto dense = [](const auto& x) { return x.stride == x.cols; };
-  if (dense(parameter) && dense(m) && dense(v) && dense(gradient)) {
-    parameter = flattened(parameter);
-    m = flattened(m);
-    v = flattened(v);
-    gradient = flattened(gradient);
-  }
+  flatten(parameter, m, v, gradient);
   const double correction1 = 1 - std::pow(args.beta1, static_cast<double>(args.step));
   const double correction2 = 1 - std::pow(args.beta2, static_cast<double>(args.step));
   const AdamWFactors factors{static_cast<float>(args.beta1),
@@ -196,13 +196,9 @@ void CpuBackend::adamw(View parameter_view, View m_view, View v_view, ConstView 
                              static_cast<float>(args.epsilon),
                              static_cast<float>(args.learning_rate * args.weight_decay),
                              static_cast<float>(args.gradient_scale)};
-  const int64_t across = (parameter.cols + kRun - 1) / kRun;
-  each_block(parameter.rows * across, 1, row_cost(std::min(parameter.cols, kRun), 0.6),
-             [&](int64_t i, int64_t) {
-               const int64_t r = i / across, c = i % across * kRun;
-               kernels_.adamw(parameter.row(r) + c, m.row(r) + c, v.row(r) + c, gradient.row(r) + c, factors,
-                              std::min(kRun, parameter.cols - c));
-             });
+  each_run(parameter.rows, parameter.cols, 0.6, [&](int64_t r, int64_t c, int64_t count) {
+    kernels_.adamw(parameter.row(r) + c, m.row(r) + c, v.row(r) + c, gradient.row(r) + c, factors, count);
+  });
   written(parameter_view, m_view, v_view);
 }
 

@@ -90,4 +90,14 @@ void CpuBackend::each_row(int64_t rows, double cost, const std::function<void(in
   });
 }
 
+void CpuBackend::each_run(int64_t rows, int64_t cols, double cost,
+                          const std::function<void(int64_t, int64_t, int64_t)>& body) {
+  constexpr int64_t kRun = 16384;
+  const int64_t across = (cols + kRun - 1) / kRun;
+  each_block(rows * across, 1, cost * static_cast<double>(std::min(cols, kRun)), [&](int64_t i, int64_t) {
+    const int64_t first = i % across * kRun;
+    body(i / across, first, std::min(kRun, cols - first));
+  });
+}
+
 }  // namespace gristmill::runtime::cpu
