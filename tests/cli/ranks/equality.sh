@@ -20,19 +20,23 @@ assert rows == lines("alone") and [row["step"] for row in rows] == list(range(1,
 assert "val_loss" in rows[-1]
 PYTHON
 }
-for optimizer in "adamw --z-loss 1e-4" "muon --dtype bf16"; do
-  # Four micro-batches a step, then five, which no number of ranks but one and five divides.
-  for batch in 128 160; do
-    options="$shape --optimizer $optimizer --batch-tokens $batch --micro-batch-tokens 32 --tokens $((6 * batch)) --val t.tok.zst --checkpoint-every 4 --validate-every 3"
-    rm -rf alone
-    pretrain -q -j2 --run-dir alone $options t.tok.zst
-    for count in 1 2 4; do
-      rm -rf together
-      "$ranks" $count pretrain -q -j1 --run-dir together $options t.tok.zst
-      same together
-    done
+compare() {  # RANKS BATCH OPTIONS: a micro-batch has 32 tokens
+  local batch=$2 count
+  options="$shape --batch-tokens $batch --micro-batch-tokens 32 --tokens $((6 * batch)) --val t.tok.zst --checkpoint-every 4 --validate-every 3 $3"
+  rm -rf alone
+  pretrain -q -j2 --run-dir alone $options t.tok.zst
+  for count in $1; do
+    rm -rf together
+    "$ranks" $count pretrain -q -j1 --run-dir together $options t.tok.zst
+    same together
   done
-done
+}
+compare "1 2 4" 128 "--optimizer adamw --z-loss 1e-4"
+compare "2 4" 128 "--optimizer muon --dtype bf16"
+# Five micro-batches, three and one, which the ranks do not divide.
+compare "2 4" 160 "--optimizer muon --recompute block"
+compare "2 4" 96 "--optimizer adamw --dtype bf16 --recompute block"
+compare "4" 32 "--optimizer muon --dtype bf16 --recompute none --z-loss 1e-4"
 # The first rank alone speaks.
 rm -rf together
 "$ranks" 2 pretrain -j1 --run-dir together $options t.tok.zst 2>err.txt
