@@ -95,6 +95,10 @@ def allowed_includes(name, uses, apps):
         return set(uses.get(parts[1], [])) | {parts[1]}
     if parts[0] == "apps":
         return closure(apps.get(pathlib.PurePath(name).stem, []), uses) | {"base"}
+    if parts[0] == "cuda":  # beside the floors: the backend and the emulated GPU
+        return {"base", "runtime", "emulator"}
+    if parts[0] == "tests" and len(parts) > 2 and parts[1] == "emulator":
+        return {"base", "runtime", "emulator", "support"}
     if parts[0] == "tests" and len(parts) > 2 and parts[1] in uses:
         return closure([parts[1]], uses) | {"support"}
     return None
@@ -173,6 +177,7 @@ GOOD = {
     "lib/base/json.cpp": "#include <nlohmann/json.hpp>\nint main() { exit(1); }\n",
     "lib/web/page.cpp": '#include "shard/reader.hpp"\n// exit( in a comment, getenv("x")\nauto s = "abort(";\nrun.exit(1);\n',
     "apps/cat.cpp": '#include "shard/reader.hpp"\n#include "base/cli.hpp"\n',
+    "cuda/emulator/block.cpp": '#include "base/rng.hpp"\n#include "emulator/warp.hpp"\n#include "runtime/backend.hpp"\n',
 }
 BAD = [  # a file, its content, and what must be said about it
     ("lib/CMakeLists.txt", "gristmill_library(base)\ngristmill_library(shard USES base text)\ngristmill_library(text USES base)\n",
@@ -183,6 +188,8 @@ BAD = [  # a file, its content, and what must be said about it
     ("lib/text/a.hpp", '#  include "shard/reader.hpp"\n', "may not include"),
     ("apps/cat.cpp", '#include "web/page.hpp"\n', "may not include"),
     ("tests/shard/a_test.cpp", '#include "web/page.hpp"\n', "may not include"),
+    ("cuda/emulator/a.cpp", '#include "model/transformer.hpp"\n', "may not include"),
+    ("lib/web/a.cpp", '#include "emulator/launch.hpp"\n', "may not include"),
     ("lib/web/a.cpp", "#include <nlohmann/json_fwd.hpp>\n", "only lib/base/json.cpp"),
     ("lib/base/a.cpp", "#include <CLI/CLI.hpp>\n", "only lib/base/cli.cpp"),
     ("lib/web/a.cpp", "void f() { std::cout << 1; }\n", "std::cout"),

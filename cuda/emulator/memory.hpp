@@ -1,0 +1,95 @@
+#pragma once
+
+// The emulated GPU's global memory: allocations far from each other in an address range of their own, so that
+// an access outside is always seen, addresses are the same in every run, and the host cannot follow them.
+// Each byte knows whether it was ever written. Freed addresses are not given out again. Pages that nobody
+// touches take no memory of the host.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace gristmill::emulator {
+
+constexpr uint64_t kGlobalBase = 0x0000'0200'0000'0000, kGlobalEnd = 0x0000'7000'0000'0000;
+
+/// A part of the host's address space that reads as zeros and is backed page by page as it is written.
+class Pages {
+ public:
+  explicit Pages(size_t bytes);
+  ~Pages();
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+  std::byte* data() const { return data_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+class Allocation {
+ public:
+  Allocation(uint64_t begin, uint64_t size, bool read_only);
+
+  uint64_t begin() const { return begin_; }
+  uint64_t size() const { return size_; }
+  bool read_only() const { return read_only_; }
+  bool contains(uint64_t address, uint64_t size) const {
+    return address >= begin_ && size <= size_ && address - begin_ <= size_ - size;
+  }
+  /// The host's bytes of an address inside.
+  std::byte* at(uint64_t address) const { return bytes_.data() + (address - begin_); }
+
+  /// Whether all bytes of a range inside were written. Safe beside mark() of other threads.
+  bool initialised(uint64_t address, uint64_t size) const;
+  void mark(uint64_t address, uint64_t size);
+  void forget(uint64_t address, uint64_t size);
+
+ private:
+  template <class Body>
+  bool each_word(uint64_t address, uint64_t size, const Body& body) const;
+
+  uint64_t begin_, size_;
+  bool read_only_;
+  Pages bytes_, marks_;  // marks: one bit a byte
+};
+
+/// Allocations by address. Kernels may run on several host threads; allocate and release only between
+/// launches.
+class Memory {
+ public:
+  Memory() = default;
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  /// Zero bytes are allowed; the address is a multiple of 256. Error{device} if there is no room.
+  uint64_t allocate(uint64_t bytes, bool read_only = false);
+  /// Error{device} for an address that allocate() did not give out or that is free.
+  void release(uint64_t address);
+
+  /// Host accesses; Error{device} unless all of it lies in one allocation. write() and fill() ignore
+  /// read-only.
+  void write(uint64_t address, const void* from, uint64_t bytes);
+  void read(uint64_t address, void* to, uint64_t bytes) const;
+  void fill(uint64_t address, uint8_t value, uint64_t bytes);
+  /// Also carries over which bytes were written. The ranges may overlap.
+  void copy(uint64_t to, uint64_t from, uint64_t bytes);
+  /// Makes a range count as never written: what an allocator above hands out anew.
+  void forget(uint64_t address, uint64_t bytes);
+  bool initialised(uint64_t address, uint64_t bytes) const;
+
+  /// The allocation that holds the address; null if none.
+  Allocation* find(uint64_t address) const;
+  /// Where an address lies: "byte 12 of 400 at …", "4 bytes behind 400 bytes at …".
+  std::string describe(uint64_t address) const;
+  uint64_t bytes_in_use() const { return in_use_; }
+
+ private:
+  Allocation& range(uint64_t address, uint64_t bytes, const char* what) const;
+  std::vector<std::unique_ptr<Allocation>> allocations_;  // by address: each new one lies behind the others
+  uint64_t next_ = kGlobalBase, in_use_ = 0;
+};
+
+}  // namespace gristmill::emulator

@@ -1,0 +1,35 @@
+#pragma once
+
+// Checked accesses of a warp to memory. Each function takes the addresses from block.address and leaves in
+// block.place where each lane's bytes are on the host; lanes with a faulty access are sent to memory that
+// nobody reads.
+
+#include <cstdint>
+
+#include "emulator/block.hpp"
+
+namespace gristmill::emulator {
+
+enum class Use : uint8_t { read, write, atomic };
+
+/// block.address[i] = the address operand of lane i.
+void find_addresses(Warp& warp, const Instruction& in);
+
+/// Of `bytes` a lane. Bounds, alignment, initialisation; notes the ranges for races between blocks; counts
+/// sectors. Returns the lanes without a fault.
+uint32_t access_global(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Use use);
+/// The same for shared memory, whose addresses have no window; races inside the block; counts wavefronts.
+uint32_t access_shared(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Use use);
+void access_local(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes);
+void access_param(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes);
+/// Every lane by the window its address lies in. Returns the lanes without a fault.
+uint32_t access_generic(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Use use);
+
+/// Faults of one access in shared memory, as SharedShadow::access() tells them.
+void report_shared(Warp& warp, const Instruction& in, uint32_t lane, uint32_t offset, uint32_t faults);
+/// Passes over the banks for these lanes' offsets in block.address, `bytes` each.
+void count_wavefronts(Block& block, uint32_t mask, uint32_t bytes);
+/// 32-byte sectors of these lanes' addresses in block.address.
+void count_sectors(Block& block, uint32_t mask, uint32_t bytes);
+
+}  // namespace gristmill::emulator

@@ -1,0 +1,83 @@
+#pragma once
+
+// Races between the blocks of a launch in global memory: two blocks touch the same bytes, one of them writes,
+// and not both are atomic. Each block notes the ranges it touches; they are compared block by block in the
+// order of the blocks, so that the faults do not depend on how many threads of the host ran them.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace gristmill::emulator {
+
+enum class TouchKind : uint8_t { read, write, atomic };
+
+struct Touch {
+  uint64_t begin = 0;
+  uint32_t bytes = 0, pc = 0;
+  uint16_t thread = 0;
+  TouchKind kind = TouchKind::read;
+};
+
+/// What one block touches. Neighbouring ranges of an instruction become one.
+class TouchLog {
+ public:
+  void begin_block(size_t instructions);
+  void add(uint64_t address, uint32_t bytes, uint32_t pc, uint32_t thread, TouchKind kind) {
+    const uint32_t last = last_[pc];
+    if (last != 0) {
+      Touch& touch = touches_[last - 1];
+      if (address >= touch.begin && address <= touch.begin + touch.bytes) {
+        const uint64_t end = address + bytes - touch.begin;
+        if (end <= kLongest) {
+          if (end > touch.bytes) touch.bytes = static_cast<uint32_t>(end);
+          return;
+        }
+      }
+    }
+    push(address, bytes, pc, thread, kind);
+  }
+  /// The ranges by instruction and address, each byte once an instruction.
+  std::vector<Touch> take();
+
+ private:
+  static constexpr uint32_t kLongest = 1 << 30;
+  void push(uint64_t address, uint32_t bytes, uint32_t pc, uint32_t thread, TouchKind kind);
+  void compact();
+  std::vector<Touch> touches_;
+  std::vector<uint32_t> last_;  ///< of each instruction: its last range + 1
+  size_t limit_ = 0;
+};
+
+/// Compares the blocks of a launch.
+class TouchTable {
+ public:
+  explicit TouchTable(uint32_t granule);
+
+  struct Race {
+    Touch touch;
+    uint64_t address = 0;
+    uint32_t other_block = 0;
+    uint64_t count = 0;  ///< pieces of memory
+  };
+  /// The races of a block, a number from 0 in the order of the launch, with those that came before it; one an
+  /// instruction.
+  std::vector<Race> add(const std::vector<Touch>& touches, uint32_t block);
+
+ private:
+  struct Cell {
+    uint32_t writer = 0, reader = 0;  ///< block + 1; highest bits: written atomically, read by several
+  };
+  Cell* page(uint64_t number);
+  /// The other block of a race, or UINT32_MAX.
+  static uint32_t touch(Cell& cell, uint32_t block, TouchKind kind);
+
+  uint32_t shift_;
+  std::unordered_map<uint64_t, std::unique_ptr<Cell[]>> pages_;
+  uint64_t last_page_ = UINT64_MAX;
+  Cell* last_cells_ = nullptr;
+};
+
+}  // namespace gristmill::emulator
