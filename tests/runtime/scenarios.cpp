@@ -50,9 +50,8 @@ double tolerance_of(const std::string& method) {
 }
 
 double half_tolerance_of(const std::string& name) {
-  // bf16 keeps 8 bits: rounding to the nearest moves a value by at most 2^-8 of itself. Inputs are bf16
-  // values on both sides and sums are f32, so what counts is how often a value on its way to an output is
-  // rounded.
+  // Rounding to bf16's 8 bits moves a value by at most 2^-8 of itself. Inputs are bf16 on both sides and sums
+  // f32, so what counts is how often a value on its way to an output is rounded.
   static const std::map<std::string, int> kRoundings = {
       {"matmul", 1},
       {"int8_matmul", 1},

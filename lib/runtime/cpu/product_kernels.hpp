@@ -25,8 +25,8 @@ constexpr int64_t kPass = 768;
 constexpr int64_t kOwnPass = 128;
 
 /// c[Rows × kTileCols] = (resume ? c : 0) + Σ_k a[k·a_step + row] · b[k·b_step + col].
-template <class Format, int64_t Rows>
-void tile(int64_t steps, const float* a, int64_t a_step, const float* b, int64_t b_step, float* c,
+template <class Format, class Element, int64_t Rows>
+void tile(int64_t steps, const float* a, int64_t a_step, const float* b, int64_t b_step, Element* c,
           int64_t c_stride, bool resume) {
   Vec sum[Rows][kTileVectors];
 #pragma GCC unroll 16
@@ -34,6 +34,13 @@ void tile(int64_t steps, const float* a, int64_t a_step, const float* b, int64_t
 #pragma GCC unroll 2
     for (int64_t v = 0; v < kTileVectors; ++v)
       sum[r][v] = resume ? load(c + r * c_stride + v * kLanes) : Vec{};
+  }
+  if (!resume) {  // what is written at the end is on its way by then
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+      for (int64_t v = 0; v < kTileVectors; ++v) __builtin_prefetch(c + r * c_stride + v * kLanes, 1);
+    }
   }
   for (int64_t k = 0; k < steps; ++k, a += a_step, b += b_step) {
     const Vec b0 = load(b), b1 = load(b + kLanes);
@@ -51,15 +58,26 @@ void tile(int64_t steps, const float* a, int64_t a_step, const float* b, int64_t
   }
 }
 
-using TileFunction = void (*)(int64_t, const float*, int64_t, const float*, int64_t, float*, int64_t, bool);
-template <class Format>
-constexpr TileFunction kTiles[] = {
-    nullptr,         tile<Format, 1>, tile<Format, 2>, tile<Format, 3>,  tile<Format, 4>,
+template <class Element>
+using TileFunction = void (*)(int64_t, const float*, int64_t, const float*, int64_t, Element*, int64_t, bool);
+template <class Format, class Element>
+constexpr TileFunction<Element> kTiles[] = {
+    nullptr,
+    tile<Format, Element, 1>,
+    tile<Format, Element, 2>,
+    tile<Format, Element, 3>,
+    tile<Format, Element, 4>,
 #if defined(__AVX2__)
-    tile<Format, 5>, tile<Format, 6>,
+    tile<Format, Element, 5>,
+    tile<Format, Element, 6>,
 #endif
 #if defined(__AVX512F__)
-    tile<Format, 7>, tile<Format, 8>, tile<Format, 9>, tile<Format, 10>, tile<Format, 11>, tile<Format, 12>,
+    tile<Format, Element, 7>,
+    tile<Format, Element, 8>,
+    tile<Format, Element, 9>,
+    tile<Format, Element, 10>,
+    tile<Format, Element, 11>,
+    tile<Format, Element, 12>,
 #endif
 };
 
@@ -69,8 +87,8 @@ void small_product(int64_t rows, int64_t cols, int64_t steps, const float* a, in
                    int64_t b_step, float* c, int64_t c_stride, bool resume) {
   for (int64_t n = 0; n < cols; n += kTileCols) {
     for (int64_t m = 0; m < rows; m += kTileRows) {
-      kTiles<Format>[lesser(kTileRows, rows - m)](steps, a + m, a_step, b + n, b_step, c + m * c_stride + n,
-                                                  c_stride, resume);
+      kTiles<Format, float>[lesser(kTileRows, rows - m)](steps, a + m, a_step, b + n, b_step,
+                                                         c + m * c_stride + n, c_stride, resume);
     }
   }
 }
@@ -143,27 +161,23 @@ int64_t product_scratch(int64_t rows, int64_t cols, int64_t depth, bool packed) 
 }
 
 /// One pass of all rows with one column panel: the sums of panel of rows m are at m · kTileCols.
-template <class Format>
+template <class Format, class Element>
 GRISTMILL_INLINE void panel_pass(const ProductBlock& args, int64_t first, int64_t pass, int64_t n,
                                  const float* packed_a, const float* panel, float* sums) {
+  Element* out = static_cast<Element*>(args.out);
   const bool last = first + pass == steps_of<Format>(args.depth), single = first == 0 && last;
-  const bool plain = single && !args.out_narrow && !args.accumulate && !args.bias && !args.residual &&
-                     n + kTileCols <= args.cols;
+  const bool plain = single && !args.accumulate && !args.bias && !args.residual && n + kTileCols <= args.cols;
   for (int64_t m = 0; m < args.rows; m += kTileRows) {
     const int64_t height = lesser(kTileRows, args.rows - m), width = lesser(kTileCols, args.cols - n);
     if (plain) {  // no epilogue: the tile goes where it belongs
-      kTiles<Format>[height](pass, packed_a + m * pass, height, panel, kTileCols,
-                             static_cast<float*>(args.out) + m * args.out_stride + n, args.out_stride, false);
+      kTiles<Format, Element>[height](pass, packed_a + m * pass, height, panel, kTileCols,
+                                      out + m * args.out_stride + n, args.out_stride, false);
       continue;
     }
     float* c = single ? sums : sums + m * kTileCols;
-    kTiles<Format>[height](pass, packed_a + m * pass, height, panel, kTileCols, c, kTileCols, first > 0);
-    if (!last) continue;
-    if (args.out_narrow) {
-      finish_tile(args, static_cast<uint16_t*>(args.out), c, m, n, height, width);
-    } else {
-      finish_tile(args, static_cast<float*>(args.out), c, m, n, height, width);
-    }
+    kTiles<Format, float>[height](pass, packed_a + m * pass, height, panel, kTileCols, c, kTileCols,
+                                  first > 0);
+    if (last) finish_tile(args, out, c, m, n, height, width);
   }
 }
 
@@ -174,7 +188,7 @@ GRISTMILL_INLINE int64_t depth_of(const ProductBlock& args, int64_t first, int64
 }
 
 /// b lies in panels: pass by pass over all of them, a's pass is packed once.
-template <class Format>
+template <class Format, class Element>
 void packed_product(const ProductBlock& args) {
   const int64_t steps = steps_of<Format>(args.depth), most = pass_of(args.rows, steps);
   float* packed_a = args.scratch;
@@ -185,15 +199,16 @@ void packed_product(const ProductBlock& args) {
     const int64_t pass = lesser(most, steps - first);
     pack_a<Format>(packed_a, args, first * Format::kStep, depth_of<Format>(args, first, pass));
     for (int64_t n = 0; n < args.cols; n += kTileCols) {
-      panel_pass<Format>(args, first, pass, n, packed_a, args.packed_b + n * steps + first * kTileCols,
-                         single ? sums : sums + n * args.rows);
+      panel_pass<Format, Element>(args, first, pass, n, packed_a,
+                                  args.packed_b + n * steps + first * kTileCols,
+                                  single ? sums : sums + n * args.rows);
     }
     first += pass;
   } while (first < steps);
 }
 
 /// Few rows: all of a is packed, and b goes by once, panel by panel, its next pass on its way from memory.
-template <class Format>
+template <class Format, class Element>
 void passing_product(const ProductBlock& args) {
   const int64_t steps = steps_of<Format>(args.depth), bytes = bytes_of(args.b);
   float* packed_a = args.scratch;
@@ -216,7 +231,7 @@ void passing_product(const ProductBlock& args) {
         }
       }
       pack_panel<Format>(panel, args.b, from, width, depth_of<Format>(args, first, pass));
-      panel_pass<Format>(args, first, pass, n, packed_a + args.rows * first, panel, sums);
+      panel_pass<Format, Element>(args, first, pass, n, packed_a + args.rows * first, panel, sums);
       first += pass;
     } while (first < steps);
   }
@@ -224,8 +239,11 @@ void passing_product(const ProductBlock& args) {
 
 template <class Format>
 void product(const ProductBlock& args) {
-  if (args.packed_b) return packed_product<Format>(args);
-  passing_product<Format>(args);
+  if (args.out_narrow) {
+    args.packed_b ? packed_product<Format, uint16_t>(args) : passing_product<Format, uint16_t>(args);
+  } else {
+    args.packed_b ? packed_product<Format, float>(args) : passing_product<Format, float>(args);
+  }
 }
 
 /// As many sums as a tile has, each a chain of its own.

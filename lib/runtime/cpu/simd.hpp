@@ -57,8 +57,18 @@ GRISTMILL_INLINE BitVec nearest_half(Vec value) {
 GRISTMILL_INLINE Vec rounded_to_half(Vec value) {
   return reinterpret_cast<Vec>(nearest_half(value) & 0xFFFF0000);
 }
+/// A bf16 in each lane.
+GRISTMILL_INLINE HalfVec narrowed(Vec value) {
+#if defined(__AVX512BF16__)
+  // The instruction rounds as we do, but takes denormals for zero.
+  constexpr int kDenormal = 0x20;
+  if (__builtin_expect(_mm512_fpclass_ps_mask(value, kDenormal) == 0, 1))
+    return reinterpret_cast<HalfVec>(_mm512_cvtneps_pbh(value));
+#endif
+  return __builtin_convertvector(nearest_half(value) >> 16, HalfVec);
+}
 GRISTMILL_INLINE void store(uint16_t* to, Vec value) {
-  *reinterpret_cast<LooseHalfVec*>(to) = __builtin_convertvector(nearest_half(value) >> 16, HalfVec);
+  *reinterpret_cast<LooseHalfVec*>(to) = narrowed(value);
 }
 
 /// a > b ? a : b, so that b wins where one is no number.
@@ -136,8 +146,8 @@ GRISTMILL_INLINE Vec load_part(const uint16_t* from, int64_t count) {
 }
 GRISTMILL_INLINE void store_part(uint16_t* to, Vec value, int64_t count) {
 #if defined(__AVX512F__)
-  const HalfVec half = __builtin_convertvector(nearest_half(value) >> 16, HalfVec);
-  _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1U << count) - 1), reinterpret_cast<__m256i>(half));
+  _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1U << count) - 1),
+                           reinterpret_cast<__m256i>(narrowed(value)));
 #else
   uint16_t lanes[kLanes];
   store(lanes, value);
