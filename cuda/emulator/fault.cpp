@@ -42,9 +42,9 @@ std::string_view to_string(FaultKind kind) { return kTexts[static_cast<size_t>(k
 
 std::string to_string(const Fault& fault) {
   const auto& [block, thread] = std::pair(fault.block, fault.thread);
-  std::string text = str(fault.kernel, ": line ", fault.line, ", ", in_quotes(fault.instruction), ": ",
-                         to_string(fault.kind), "; block ", block.x, ",", block.y, ",", block.z, " thread ",
-                         thread.x, ",", thread.y, ",", thread.z);
+  std::string text = str(fault.kernel, ": line ", fault.line, ", \"", fault.instruction,
+                         "\": ", to_string(fault.kind), "; block ", block.x, ",", block.y, ",", block.z,
+                         " thread ", thread.x, ",", thread.y, ",", thread.z);
   if (!fault.detail.empty()) text += "; " + fault.detail;
   if (fault.count > 1) text += str("; ", fault.count, " times");
   return text;

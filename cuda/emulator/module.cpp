@@ -97,7 +97,7 @@ class KernelBuilder {
       if (variable.dynamic) draft_.symbols[variable.name] = {Space::shared, kSharedBase + shared};
     }
     draft_.kernel.static_shared = static_cast<uint32_t>(shared);
-    draft_.kernel.local_bytes = static_cast<uint32_t>(align(local, 16));
+    draft_.kernel.local_bytes = static_cast<uint32_t>(local);
   }
 
   void decode(const Statement& statement) {

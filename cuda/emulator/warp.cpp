@@ -55,7 +55,7 @@ void Warp::regroup() {
   if (forced) parked &= ~active;
 }
 
-uint32_t Warp::gather(const Instruction& in, uint32_t mask, uint32_t members) {
+uint32_t Warp::gather(const Instruction& in, uint32_t mask, uint32_t members, FaultKind missing_kind) {
   const uint32_t here = block.pc_of(in);
   if (parked != 0) {
     each(parked, [&](uint32_t lane) {
@@ -67,8 +67,7 @@ uint32_t Warp::gather(const Instruction& in, uint32_t mask, uint32_t members) {
   }
   const uint32_t missing = members & live & ~mask;
   if (missing == 0 || forced) {
-    if (missing != 0)
-      block.fault(FaultKind::divergent_warp, *this, in, static_cast<uint32_t>(std::countr_zero(missing)));
+    if (missing != 0) block.fault(missing_kind, *this, in, static_cast<uint32_t>(std::countr_zero(missing)));
     forced = false;
     return mask;
   }

@@ -39,7 +39,8 @@ class Warp {
   void regroup();
   /// Brings the lanes of `members` together at this instruction. Returns the lanes that execute it, or 0 if
   /// they must wait for others.
-  uint32_t gather(const Instruction& in, uint32_t mask, uint32_t members);
+  uint32_t gather(const Instruction& in, uint32_t mask, uint32_t members,
+                  FaultKind missing_kind = FaultKind::divergent_warp);
   /// These lanes wait at a barrier of the block.
   void wait(uint32_t mask);
   void finish(uint32_t mask);

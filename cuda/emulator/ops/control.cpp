@@ -63,6 +63,7 @@ void decode_exit(Decoder& d) {
 void run_trap(Warp& warp, const Instruction& in, uint32_t mask) {
   warp.block.fault(FaultKind::trap, warp, in, static_cast<uint32_t>(std::countr_zero(mask)));
   warp.block.stop();
+  warp.live = warp.active = 0;
 }
 
 void decode_trap(Decoder& d) {
@@ -81,7 +82,7 @@ void run_barrier(Warp& warp, const Instruction& in, uint32_t mask) {
       block.fault(FaultKind::partial_barrier, warp, in, lane);
     }
   }
-  mask = warp.gather(in, mask, warp.live);
+  mask = warp.gather(in, mask, warp.live, FaultKind::divergent_barrier);
   if (mask == 0) return;
   uint32_t votes = 0;
   if (in.src[0] != kNone) {
