@@ -222,3 +222,35 @@ TEST_CASE("bank conflicts and scattered accesses are numbers", "[emulator]") {
   CHECK(flash.shared_wavefronts == flash.shared_wavefronts_ideal);
   CHECK(flash.barriers == 4);
 }
+
+#ifdef GRISTMILL_PTX
+TEST_CASE("kernels compiled for each architecture are right, without fault, and their faults are found",
+          "[emulator]") {
+  for (const std::string architecture : {"80", "90", "100"}) {
+    INFO("compute_" << architecture);
+    const auto compiled = [&](const std::string& name) {
+      return read_file(str(GRISTMILL_PTX, "/", name, ".", architecture, ".ptx"));
+    };
+    const std::string rmsnorm = compiled("rmsnorm"), gemm = compiled("gemm"),
+                      attention = compiled("attention");
+    for (const uint64_t seed : {0, 9}) {
+      const Outcome norm = run_rmsnorm(rmsnorm, with_seed(seed), 2, 520),
+                    product = run_gemm(gemm, with_seed(seed), 64, 64, 64);
+      const Outcome flash = run_attention(attention, with_seed(seed), 1, 70);
+      CHECK(norm.report.text() + product.report.text() + flash.report.text() == "");
+      CHECK(norm.worst < 0.005);
+      CHECK(product.worst < 1e-5);
+      CHECK(flash.worst < 0.01);
+    }
+    for (size_t which = 0; which < count_of(attention, kBarrier); ++which) {
+      const std::string broken = replaced(attention, kBarrier, kNoBarrier, static_cast<int>(which));
+      CHECK(run_attention(broken, with_seed(9), 1, 130).report.text() != "");
+    }
+    for (size_t which = 0; which < count_of(gemm, kBarrier); ++which) {
+      const std::string broken = replaced(gemm, kBarrier, kNoBarrier, static_cast<int>(which));
+      CHECK(run_gemm(broken, with_seed(9), 64, 64, 128).report.text() != "");
+    }
+    CHECK(run_rmsnorm(replaced(rmsnorm, kBarrier, kNoBarrier, 1), with_seed(9), 1, 256).report.text() != "");
+  }
+}
+#endif
