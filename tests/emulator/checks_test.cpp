@@ -340,3 +340,41 @@ TEST_CASE("matrices of f16 and of tf32 are multiplied", "[emulator]") {
   CHECK(product("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", "0x40000000", "0x3f000000") ==
         std::vector<float>(128, 9));
 }
+
+TEST_CASE("a matrix in registers is transposed, and one in shared memory when it is loaded", "[emulator]") {
+  // Element (row, column) is 8·row + column; lane l holds row l / 4, columns 2·(l % 4) and the next.
+  Device device(kernel(
+      kPlaces + "shl.b32 %r0, %t, 1; add.u32 %r1, %r0, 1; shl.b32 %r1, %r1, 16; or.b32 %r0, %r0, %r1;\n"
+                "movmatrix.sync.aligned.m8n8.trans.b16 %r1, %r0; st.shared.u32 [%r7], %r0; bar.sync 0;\n"
+                "and.b32 %r2, %t, 7; shl.b32 %r2, %r2, 4; add.u32 %r2, %r2, %r4;\n"
+                "ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%r3}, [%r2];\n"
+                "mul.wide.u32 %q0, %t, 8; add.s64 %q0, %p, %q0; st.global.v2.u32 [%q0], {%r1, %r3};",
+      kShared));
+  const uint64_t out = device.memory.allocate(32 * 8);
+  CHECK(run(device, out).text() == "");
+  const auto got = device.download<uint16_t>(out, 128);
+  for (size_t lane = 0; lane < 32; ++lane) {
+    for (size_t e = 0; e < 2; ++e) {
+      const size_t expected = 8 * (lane % 4 * 2 + e) + lane / 4;
+      CHECK(got[lane * 4 + e] == expected);
+      CHECK(got[lane * 4 + 2 + e] == expected);
+    }
+  }
+}
+
+TEST_CASE("an index that wraps at 32 bits is seen in an allocation as large as it would need", "[emulator]") {
+  // Thread t writes float number t · 2^28 + 2^30 of 2^33 bytes: with 32-bit arithmetic that is somewhere
+  // else.
+  const std::string wide =
+      "mul.wide.u32 %q0, %t, 1073741824; add.s64 %q0, %q0, 4294967296; add.s64 %q0, %p, %q0; st.global.u32 "
+      "[%q0], %t;";
+  const std::string wrapped =
+      "mul.lo.u32 %r0, %t, 1073741824; mul.wide.u32 %q0, %r0, 1; add.s64 %q0, %p, %q0; st.global.u32 [%q0], "
+      "%t;";
+  for (const bool right : {true, false}) {
+    Device device(kernel(right ? wide : wrapped));
+    const uint64_t out = device.memory.allocate(uint64_t{1} << 33);
+    CHECK(run(device, out, {1}, {4}).text() == "");
+    CHECK(device.memory.initialised(out + (uint64_t{1} << 32) + (uint64_t{3} << 30), 4) == right);
+  }
+}

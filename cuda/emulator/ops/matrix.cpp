@@ -71,9 +71,10 @@ void decode_ldmatrix(Decoder& d) {
   d.kernel().shared_granule = std::min<uint32_t>(d.kernel().shared_granule, 16);
 }
 
-float half(uint32_t bits, Type type) {
-  return type == Type::bf16 ? bf16_to_f32(static_cast<uint16_t>(bits))
-                            : f16_to_f32(static_cast<uint16_t>(bits));
+template <Type kType>
+float half(uint32_t bits) {
+  return kType == Type::bf16 ? bf16_to_f32(static_cast<uint16_t>(bits))
+                             : f16_to_f32(static_cast<uint16_t>(bits));
 }
 
 /// A 32-bit float of which 19 bits count.
@@ -84,14 +85,15 @@ struct Fragments {
   float a[kRows][kDepth], b[kDepth][kCols];
 };
 
-void unpack(const Warp& warp, const uint32_t* regs, Type type, Fragments<16>& out) {
+template <Type kType>
+void unpack(const Warp& warp, const uint32_t* regs, Fragments<16>& out) {
   for (size_t r = 0; r < 4; ++r) {
     const std::byte* reg = warp.at(regs[r]);
     for (size_t lane = 0; lane < kLanes; ++lane) {
       const auto pair = get<uint32_t>(reg, lane);
       float* to = &out.a[lane / 4 + 8 * (r & 1)][lane % 4 * 2 + 8 * (r >> 1)];
-      to[0] = half(pair, type);
-      to[1] = half(pair >> 16, type);
+      to[0] = half<kType>(pair);
+      to[1] = half<kType>(pair >> 16);
     }
   }
   for (size_t r = 0; r < 2; ++r) {
@@ -99,13 +101,14 @@ void unpack(const Warp& warp, const uint32_t* regs, Type type, Fragments<16>& ou
     for (size_t lane = 0; lane < kLanes; ++lane) {
       const auto pair = get<uint32_t>(reg, lane);
       const size_t row = lane % 4 * 2 + 8 * r;
-      out.b[row][lane / 4] = half(pair, type);
-      out.b[row + 1][lane / 4] = half(pair >> 16, type);
+      out.b[row][lane / 4] = half<kType>(pair);
+      out.b[row + 1][lane / 4] = half<kType>(pair >> 16);
     }
   }
 }
 
-void unpack(const Warp& warp, const uint32_t* regs, Type, Fragments<8>& out) {
+template <Type kType>
+void unpack(const Warp& warp, const uint32_t* regs, Fragments<8>& out) {
   for (size_t r = 0; r < 4; ++r) {
     for (size_t lane = 0; lane < kLanes; ++lane) {
       out.a[lane / 4 + 8 * (r & 1)][lane % 4 + 4 * (r >> 1)] = tf32(get<uint32_t>(warp.at(regs[r]), lane));
@@ -118,14 +121,16 @@ void unpack(const Warp& warp, const uint32_t* regs, Type, Fragments<8>& out) {
   }
 }
 
-template <size_t kDepth>
+/// kType tells the format of A and B; tf32 has half the depth.
+template <Type kType>
 void run_mma(Warp& warp, const Instruction& in, uint32_t mask) {
   mask = whole_warp(warp, in, mask);
   if (mask == 0) return;
   ++warp.block.counters.mma;
   const uint32_t* regs = elements(warp, in);  // A: 4, B: 2, C: 4, D: 4
+  constexpr size_t kDepth = kType == Type::tf32 ? 8 : 16;
   Fragments<kDepth> in_order;
-  unpack(warp, regs, in.type, in_order);
+  unpack<kType>(warp, regs, in_order);
   float c[kRows][kCols];
   for (size_t r = 0; r < 4; ++r) {
     const std::byte* reg = warp.at(regs[6 + r]);
@@ -133,9 +138,12 @@ void run_mma(Warp& warp, const Instruction& in, uint32_t mask) {
       c[lane / 4 + 8 * (r >> 1)][lane % 4 * 2 + (r & 1)] = get<float>(reg, lane);
   }
   for (size_t i = 0; i < kRows; ++i) {
+    float row[kCols];  // stays in registers
+    for (size_t j = 0; j < kCols; ++j) row[j] = c[i][j];
     for (size_t k = 0; k < kDepth; ++k) {
-      for (size_t j = 0; j < kCols; ++j) c[i][j] += in_order.a[i][k] * in_order.b[k][j];
+      for (size_t j = 0; j < kCols; ++j) row[j] += in_order.a[i][k] * in_order.b[k][j];
     }
+    for (size_t j = 0; j < kCols; ++j) c[i][j] = row[j];
   }
   for (size_t r = 0; r < 4; ++r) {
     each_lane<float>(warp.at(regs[10 + r]), mask, [&](size_t lane) {
@@ -154,7 +162,9 @@ void decode_mma(Decoder& d) {
     d.refuse("supported are m16n8k16 of bf16 or f16 and m16n8k8 of tf32, with f32 sums");
   }
   d.in.type = a;
-  d.in.run = halves ? run_mma<16> : run_mma<8>;
+  d.in.run = a == Type::bf16  ? run_mma<Type::bf16>
+             : a == Type::f16 ? run_mma<Type::f16>
+                              : run_mma<Type::tf32>;
   d.expect_operands(4, 4);
   d.begin_vectors();
   d.vector_values(1, 4, 32);
@@ -163,7 +173,33 @@ void decode_mma(Decoder& d) {
   d.vector_results(0, 4, 32);
 }
 
-constexpr Operation kOperations[] = {{"ldmatrix", decode_ldmatrix}, {"mma", decode_mma}};
+/// Transposes an 8 × 8 matrix of 16 bits whose row g lies in lanes 4g … 4g + 3.
+void run_movmatrix(Warp& warp, const Instruction& in, uint32_t mask) {
+  mask = whole_warp(warp, in, mask);
+  if (mask == 0) return;
+  uint16_t matrix[kCols][kCols];
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    const auto pair = get<uint32_t>(warp.at(in.src[0]), lane);
+    matrix[lane / 4][lane % 4 * 2] = static_cast<uint16_t>(pair);
+    matrix[lane / 4][lane % 4 * 2 + 1] = static_cast<uint16_t>(pair >> 16);
+  }
+  each_lane<uint32_t>(warp.at(in.dst), mask, [&](size_t lane) {
+    const size_t row = lane % 4 * 2, col = lane / 4;
+    return uint32_t{matrix[row][col]} | uint32_t{matrix[row + 1][col]} << 16;
+  });
+}
+
+void decode_movmatrix(Decoder& d) {
+  const bool plain = d.take("sync") && d.take("aligned") && d.take("m8n8") && d.take("trans");
+  if (!plain || d.take_type() != Type::b16) d.refuse("expected .sync.aligned.m8n8.trans.b16");
+  d.in.run = run_movmatrix;
+  d.expect_operands(2, 2);
+  d.in.src[0] = d.value(1, 32);
+  d.in.dst = d.result(0, 32);
+}
+
+constexpr Operation kOperations[] = {
+    {"movmatrix", decode_movmatrix}, {"ldmatrix", decode_ldmatrix}, {"mma", decode_mma}};
 
 }  // namespace
 
