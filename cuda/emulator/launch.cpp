@@ -1,6 +1,7 @@
 #include "emulator/launch.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -79,12 +80,14 @@ Dim3 split_index(uint32_t index, const Dim3& size) {
   return {index % size.x, index / size.x % size.y, index / size.x / size.y};
 }
 
-/// Gathers the results of blocks in their order.
+/// Gathers the results of blocks in their order. A block that traps or hangs ends the launch: later ones do
+/// not count.
 class Collector {
  public:
   explicit Collector(const Grid& grid) : grid_(grid), table_(grid.kernel.global_granule) {}
 
   void add(BlockResult&& result) {
+    if (ended_) return;
     report_.counters.add(result.counters);
     report_.omitted_faults += result.omitted_faults;
     for (const RawFault& fault : result.faults) add(fault, result.block, {});
@@ -95,10 +98,12 @@ class Collector {
           detail);
     }
   }
+  bool ended() const { return ended_; }
   Report take() { return std::move(report_); }
 
  private:
   void add(const RawFault& raw, uint32_t block, const std::string& detail) {
+    if (raw.kind == FaultKind::trap || raw.kind == FaultKind::no_progress) ended_ = true;
     for (size_t i = 0; i < sites_.size(); ++i) {
       if (sites_[i] == std::pair(raw.kind, raw.pc)) {
         report_.faults[i].count += raw.count;
@@ -128,6 +133,7 @@ class Collector {
   TouchTable table_;
   Report report_;
   std::vector<std::pair<FaultKind, uint32_t>> sites_;
+  std::atomic<bool> ended_ = false;
 };
 
 /// Blocks that no thread uses at the moment.
@@ -183,7 +189,7 @@ Report launch(Memory& memory, const Kernel& kernel, const Launch& launch, const 
   ordered_parallel<uint32_t, BlockResult>(
       threads,
       [&]() -> std::optional<uint32_t> {
-        return next < blocks ? std::optional(order[next++]) : std::nullopt;
+        return next < blocks && !collector.ended() ? std::optional(order[next++]) : std::nullopt;
       },
       [&](uint32_t&& number) { return pool.run(number); },
       [&](BlockResult&& result) { collector.add(std::move(result)); });

@@ -31,9 +31,9 @@ struct LaunchOptions {
 /// The parameters of a kernel from pointers to their values, as the driver takes them.
 std::vector<std::byte> pack_parameters(const Kernel& kernel, const void* const* values);
 
-/// Executes a launch. Faults of the kernel are in the report, and it runs on after them; a launch that
-/// hardware would refuse is Error{device}. The same report and bytes for any number of threads, unless blocks
-/// race.
+/// Executes a launch. Faults of the kernel are in the report, and it runs on after them unless it traps or
+/// hangs; a launch that hardware would refuse is Error{device}. The same report and bytes for any number of
+/// threads, unless blocks race.
 Report launch(Memory& memory, const Kernel& kernel, const Launch& launch, const LaunchOptions& options = {});
 
 }  // namespace gristmill::emulator

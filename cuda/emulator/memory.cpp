@@ -73,9 +73,10 @@ uint64_t Memory::allocate(uint64_t bytes, bool read_only) {
 }
 
 void Memory::release(uint64_t address) {
-  const auto found = std::find_if(allocations_.begin(), allocations_.end(),
-                                  [&](const auto& allocation) { return allocation->begin() == address; });
-  if (found == allocations_.end()) {
+  const auto found =
+      std::lower_bound(allocations_.begin(), allocations_.end(), address,
+                       [](const auto& allocation, uint64_t a) { return allocation->begin() < a; });
+  if (found == allocations_.end() || (*found)->begin() != address) {
     fail(Kind::device, "emulated GPU: release of 0x", format_hex64(address),
          ", which is not the start of an allocation");
   }

@@ -1,6 +1,8 @@
 #include "emulator/module.hpp"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "base/error.hpp"
@@ -32,13 +34,12 @@ uint64_t place(uint64_t& size, const Variable& variable, uint64_t most) {
 }
 
 /// Names used by the operands of a kernel.
-bool uses(const EntrySyntax& entry, std::string_view name) {
+std::unordered_set<std::string_view> used_names(const EntrySyntax& entry) {
+  std::unordered_set<std::string_view> names;
   for (const Statement& statement : entry.statements) {
-    for (const Operand& operand : statement.operands) {
-      if (operand.name == name) return true;
-    }
+    for (const Operand& operand : statement.operands) names.insert(operand.name);
   }
-  return false;
+  return names;
 }
 
 class KernelBuilder {
@@ -75,6 +76,7 @@ class KernelBuilder {
   }
 
   void place_variables() {
+    const auto names = used_names(entry_);
     uint64_t shared = 0, local = 0, alignment = 16;
     const auto place_shared = [&](const Variable& variable) {
       alignment = std::max<uint64_t>(alignment, variable.alignment);
@@ -82,7 +84,7 @@ class KernelBuilder {
         draft_.symbols[variable.name] = {Space::shared, kSharedBase + place(shared, variable, kMostShared)};
     };
     for (const Variable& variable : module_.variables) {
-      if (variable.space == Space::shared && uses(entry_, variable.name)) place_shared(variable);
+      if (variable.space == Space::shared && names.contains(variable.name)) place_shared(variable);
     }
     for (const Variable& variable : entry_.variables) {
       if (variable.space == Space::shared) place_shared(variable);
@@ -91,7 +93,7 @@ class KernelBuilder {
     }
     bool dynamic = false;
     for (const Variable& variable : module_.variables)
-      dynamic = dynamic || (variable.dynamic && uses(entry_, variable.name));
+      dynamic = dynamic || (variable.dynamic && names.contains(variable.name));
     if (dynamic) shared = align(shared, std::min<uint64_t>(alignment, kSharedBase));
     for (const Variable& variable : module_.variables) {
       if (variable.dynamic) draft_.symbols[variable.name] = {Space::shared, kSharedBase + shared};

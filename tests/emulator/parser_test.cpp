@@ -1,6 +1,9 @@
 // Damaged and foreign PTX: an Error with line and instruction, never a crash.
+#include <cstring>
+
 #include "base/error.hpp"
 #include "device.hpp"
+#include "emulator/ptx/lexer.hpp"
 
 using namespace gristmill;
 using namespace gristmill::test;
@@ -118,6 +121,37 @@ TEST_CASE("a damaged kernel is refused or decoded, never more", "[emulator]") {
     refused += refusal(text) == "accepted" ? 0 : 1;
   }
   CHECK(refused > 50);
+}
+
+TEST_CASE("a kernel whose words are mixed up runs into faults, not into the host", "[emulator]") {
+  const std::string good = read_file(std::string(GRISTMILL_TESTDATA) + "/emulator/attention.ptx");
+  std::vector<std::string_view> words;
+  for (const auto& token : emulator::tokenize(good)) {
+    if (token.kind == emulator::Token::Kind::word) words.push_back(token.text);
+  }
+  Rng rng(4, stream_of(RandomStream::test));
+  int ran = 0;
+  for (int i = 0; i < 100; ++i) {
+    std::string text = good;
+    for (int change = 0; change < 3; ++change) {
+      const std::string_view from = words[rng.below(words.size())], to = words[rng.below(words.size())];
+      const size_t at = text.find(from, static_cast<size_t>(from.data() - good.data()) / 2);
+      if (at != std::string::npos && from[0] == to[0]) text.replace(at, from.size(), to);
+    }
+    if (refusal(text) != "accepted") continue;
+    Device device(text);
+    device.options.max_instructions = 5000;
+    device.options.seed = static_cast<uint64_t>(i);
+    device.dynamic_shared = 3 * 64 * 72 * 2;
+    const auto& kernel = device.module->kernels().front();
+    const uint64_t data = device.upload(std::vector<uint64_t>(4096, 0x3f803f80));
+    std::vector<std::byte> parameters(kernel.parameter_bytes);
+    for (size_t p = 0; p + 8 <= parameters.size(); p += 8) std::memcpy(parameters.data() + p, &data, 8);
+    const Report report = emulator::launch(
+        device.memory, kernel, {{2}, {64}, device.dynamic_shared, 48 * 1024, parameters}, device.options);
+    ran += report.counters.warp_instructions > 0 ? 1 : 0;
+  }
+  CHECK(ran > 20);
 }
 
 TEST_CASE("registers that are not alive together share their place", "[emulator]") {

@@ -111,6 +111,7 @@ uint32_t Decoder::value(const Operand& operand, uint32_t bits) {
       value = draft_.constant(bits, immediate_bits(operand, bits));
       break;
     case Operand::Form::special:
+      if (bits == 1) refuse("a special register is no predicate");
       value = special_value(operand, bits);
       break;
     case Operand::Form::symbol: {

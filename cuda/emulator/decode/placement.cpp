@@ -17,7 +17,7 @@ namespace gristmill::emulator {
 namespace {
 
 constexpr uint32_t kLargestFile = 8 << 20;
-constexpr size_t kMostSetBits = size_t{1} << 32;
+constexpr size_t kMostSetBits = size_t{1} << 28;
 
 struct Span {
   uint32_t first = UINT32_MAX, last = 0;
