@@ -51,7 +51,7 @@ struct Instruction {
   uint8_t bytes = 0;     ///< of a memory access with all its elements
   uint8_t mode = 0;      ///< shuffle, vote, atomic operation, …
   bool guard_negated = false, source_negated = false;
-  bool flush = false, saturate = false, relu = false, transposed = false;
+  bool flush = false, saturate = false, relu = false, transposed = false, keeps_nan = false;
 };
 
 /// Registers whose values the launch provides.

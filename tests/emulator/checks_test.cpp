@@ -325,10 +325,12 @@ TEST_CASE("launches that hardware refuses are refused", "[emulator]") {
 
 TEST_CASE("matrices of f16 and of tf32 are multiplied", "[emulator]") {
   // Every element of A is 2, of B 0.5, of C 1: sums over 16 and 8 products.
-  const auto product = [](const std::string& op, const std::string& a, const std::string& b) {
+  const auto product = [](const std::string& op, const std::string& a, const std::string& b,
+                          const std::string& factors = "{%r0, %r0, %r0, %r0}, {%r1, %r1}") {
     Device device(kernel(str(
         "mov.b32 %r0, ", a, "; mov.b32 %r1, ", b, "; mov.f32 %f0, 0f3f800000;\n", op,
-        " {%f0, %f1, %f2, %f3}, {%r0, %r0, %r0, %r0}, {%r1, %r1}, {%f0, %f0, %f0, %f0};\n"
+        " {%f0, %f1, %f2, %f3}, ", factors,
+        ", {%f0, %f0, %f0, %f0};\n"
         "mul.wide.u32 %q0, %t, 16; add.s64 %q0, %p, %q0; st.global.v4.f32 [%q0], {%f0, %f1, %f2, %f3};")));
     const uint64_t out = device.memory.allocate(32 * 16);
     CHECK(run(device, out).text() == "");
@@ -338,6 +340,8 @@ TEST_CASE("matrices of f16 and of tf32 are multiplied", "[emulator]") {
         std::vector<float>(128, 17));
   CHECK(product("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", "0x40004000", "0x3f003f00") ==
         std::vector<float>(128, 17));
+  CHECK(product("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32", "0x40004000", "0x3f003f00",
+                "{%r0, %r0}, {%r1}") == std::vector<float>(128, 9));
   CHECK(product("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", "0x40000000", "0x3f000000") ==
         std::vector<float>(128, 9));
 }

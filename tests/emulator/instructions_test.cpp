@@ -92,6 +92,8 @@ TEST_CASE("integer arithmetic wraps, widens and keeps signs", "[emulator]") {
              {"max.s64", 64, {{64, ~uint64_t{0}}, {64, 1}}, 1},
              {"neg.s32", 32, {{32, 5}}, 0xfffffffb},
              {"abs.s32", 32, {{32, 0xfffffffb}}, 5},
+             {"sad.s32", 32, {{32, 0xffffffff}, {32, 4}, {32, 10}}, 15},
+             {"sad.u64", 64, {{64, 9}, {64, 4}, {64, 1}}, 6},
              {"dp4a.s32.s32", 32, {{32, 0xff020304}, {32, 0x01010101}, {32, 10}}, 18},
              {"dp4a.u32.u32", 32, {{32, 0xff020304}, {32, 0x01010101}, {32, 10}}, 274}});
 }
@@ -150,6 +152,7 @@ TEST_CASE("floating-point arithmetic rounds once and in the direction asked for"
              {"min.f32", 32, {f32(kNaN), f32(2)}, f(2)},
              {"max.f32", 32, {f32(-0.0f), f32(0.0f)}, 0},
              {"min.f32", 32, {f32(0.0f), f32(-0.0f)}, 0x80000000},
+             {"max.NaN.f32", 32, {f32(kNaN), f32(2)}, 0x7fffffff},
              {"neg.f32", 32, {f32(2)}, f(-2)},
              {"abs.f64", 64, {f64(-3)}, d(3)},
              {"sqrt.rn.f32", 32, {f32(2)}, f(std::sqrt(2.0f))},
@@ -173,6 +176,9 @@ TEST_CASE("numbers of 16 bits are rounded once", "[emulator]") {
              {"add.f16", 16, {{16, 0x7bff}, {16, 0x7bff}}, 0x7c00},
              {"sub.f16", 16, {{16, 0x0001}, {16, 0x0002}}, 0x8001},
              {"max.bf16", 16, {{16, 0xffff}, {16, 0x3f80}}, 0x3f80},
+             {"min.NaN.f16x2", 32, {{32, 0x7e003c00}, {32, 0x3c004000}}, 0x7fff3c00},
+             {"set.gt.f16x2.f16x2", 32, {{32, 0x40003c00}, {32, 0x3c004000}}, 0x3c000000},
+             {"set.eq.u32.bf16x2", 32, {{32, 0x40003f80}, {32, 0x3c003f80}}, 0x0000ffff},
              {"neg.bf16x2", 32, {{32, 0x3f80bf80}}, 0xbf803f80},
              {"abs.f16x2", 32, {{32, 0xbc003c00}}, 0x3c003c00},
              {"ex2.approx.ftz.bf16x2", 32, {{32, 0x3f800000}}, 0x40003f80},

@@ -70,6 +70,10 @@ class Decoder {
   void note_access(uint32_t value) { draft_.accesses.push_back(value); }
   void begin_vectors() { in.vectors = static_cast<uint32_t>(draft_.kernel.vectors.size()); }
   void push_vector(uint32_t value) { draft_.kernel.vectors.push_back(value); }
+  /// Zeros of 32 bits as elements of a vector.
+  void push_zeros(size_t count) {
+    for (size_t i = 0; i < count; ++i) push_vector(draft_.constant(32, 0));
+  }
   Kernel& kernel() { return draft_.kernel; }
 
  private:

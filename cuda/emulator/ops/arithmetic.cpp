@@ -2,6 +2,8 @@
 
 #include "emulator/ops/arithmetic.hpp"
 
+#include <type_traits>
+
 #include "emulator/ops/lanes.hpp"
 #include "emulator/ops/operations.hpp"
 
@@ -11,6 +13,8 @@ namespace {
 bool is_half(Type type) {
   return type == Type::f16 || type == Type::bf16 || type == Type::f16x2 || type == Type::bf16x2;
 }
+
+bool is_choice(Arithmetic operation) { return operation == Arithmetic::min || operation == Arithmetic::max; }
 
 void operands(Decoder& d, size_t sources, uint32_t bits) {
   d.expect_operands(sources + 1, sources + 1);
@@ -28,8 +32,9 @@ void decode_float(Decoder& d, Arithmetic operation, size_t sources) {
   d.in.rounding = rounding.value_or(Rounding::nearest);
   d.in.flush = d.take("ftz");
   d.in.saturate = d.take("sat");
+  d.in.keeps_nan = is_choice(operation) && d.take("NaN");
   if (operation == Arithmetic::div && (d.take("approx") || d.take("full"))) d.in.rounding = Rounding::nearest;
-  const bool exact = d.in.rounding == Rounding::nearest && !d.in.flush && !d.in.saturate;
+  const bool exact = d.in.rounding == Rounding::nearest && !d.in.flush && !d.in.saturate && !d.in.keeps_nan;
   if (d.in.type == Type::f64 && !exact) d.refuse("f64 is rounded to nearest only");
   if (operation == Arithmetic::div && d.in.rounding != Rounding::nearest)
     d.refuse("division is rounded to nearest only");
@@ -42,6 +47,7 @@ void decode_half(Decoder& d, Arithmetic operation, size_t sources) {
   if (rounding.value_or(Rounding::nearest) != Rounding::nearest) d.refuse("rounded to nearest only");
   d.in.saturate = d.take("sat");
   d.in.relu = d.take("relu");
+  d.in.keeps_nan = is_choice(operation) && d.take("NaN");
   choose(d, half_arithmetic(operation, d.in.type));
   operands(d, sources, bits_of(d.in.type));
 }
@@ -115,6 +121,29 @@ void decode_dp4a(Decoder& d) {
   operands(d, 3, 32);
 }
 
+/// |a − b| + c
+template <class T>
+void run_sad(Warp& warp, const Instruction& in, uint32_t mask) {
+  using Bits = std::make_unsigned_t<T>;
+  const std::byte *a = warp.at(in.src[0]), *b = warp.at(in.src[1]), *c = warp.at(in.src[2]);
+  each_lane<Bits>(warp.at(in.dst), mask, [&](size_t i) {
+    const T x = get<T>(a, i), y = get<T>(b, i);
+    const auto less = static_cast<uint64_t>(x < y ? x : y), more = static_cast<uint64_t>(x < y ? y : x);
+    return static_cast<Bits>(more - less + get<Bits>(c, i));
+  });
+}
+
+void decode_sad(Decoder& d) {
+  d.in.type = d.take_type();
+  d.in.run = d.in.type == Type::s32   ? run_sad<int32_t>
+             : d.in.type == Type::u32 ? run_sad<uint32_t>
+             : d.in.type == Type::s64 ? run_sad<int64_t>
+             : d.in.type == Type::u64 ? run_sad<uint64_t>
+                                      : nullptr;
+  if (d.in.run == nullptr) d.refuse("type not supported");
+  operands(d, 3, bits_of(d.in.type));
+}
+
 /// Functions of one number. What is approximate on hardware is accurate here.
 void decode_function(Decoder& d, Function function) {
   d.in.type = d.take_type();
@@ -152,12 +181,12 @@ void decode_copysign(Decoder& d) {
 }
 
 constexpr Operation kOperations[] = {
-    {"add", decode_add},          {"sub", decode_sub}, {"mul", decode_mul}, {"mad", decode_mad},
-    {"fma", decode_fma},          {"div", decode_div}, {"rem", decode_rem}, {"min", decode_min},
-    {"max", decode_max},          {"neg", decode_neg}, {"abs", decode_abs}, {"dp4a", decode_dp4a},
-    {"ex2", decode_ex2},          {"lg2", decode_lg2}, {"rcp", decode_rcp}, {"rsqrt", decode_rsqrt},
-    {"sqrt", decode_sqrt},        {"sin", decode_sin}, {"cos", decode_cos}, {"tanh", decode_tanh},
-    {"copysign", decode_copysign}};
+    {"add", decode_add},     {"sub", decode_sub},          {"mul", decode_mul}, {"mad", decode_mad},
+    {"fma", decode_fma},     {"div", decode_div},          {"rem", decode_rem}, {"min", decode_min},
+    {"max", decode_max},     {"neg", decode_neg},          {"abs", decode_abs}, {"dp4a", decode_dp4a},
+    {"sad", decode_sad},     {"ex2", decode_ex2},          {"lg2", decode_lg2}, {"rcp", decode_rcp},
+    {"rsqrt", decode_rsqrt}, {"sqrt", decode_sqrt},        {"sin", decode_sin}, {"cos", decode_cos},
+    {"tanh", decode_tanh},   {"copysign", decode_copysign}};
 
 }  // namespace
 

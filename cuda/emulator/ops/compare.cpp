@@ -50,6 +50,42 @@ uint32_t compare_lanes(Warp& warp, const Instruction& in) {
   return lane_bits([&](size_t i) { return holds<kCompare, T>(get<T>(a, i), get<T>(b, i)); });
 }
 
+/// One comparison of an order known only now.
+bool compare_one(Compare compare, float a, float b) {
+  const bool unordered = a != a || b != b;
+  switch (compare) {
+    case Compare::eq:
+      return a == b;
+    case Compare::ne:
+      return a < b || a > b;
+    case Compare::lt:
+      return a < b;
+    case Compare::le:
+      return a <= b;
+    case Compare::gt:
+      return a > b;
+    case Compare::ge:
+      return a >= b;
+    case Compare::equ:
+      return unordered || a == b;
+    case Compare::neu:
+      return a != b;
+    case Compare::ltu:
+      return unordered || a < b;
+    case Compare::leu:
+      return unordered || a <= b;
+    case Compare::gtu:
+      return unordered || a > b;
+    case Compare::geu:
+      return unordered || a >= b;
+    case Compare::num:
+      return !unordered;
+    case Compare::nan:
+      return unordered;
+  }
+  return false;
+}
+
 template <class T>
 uint32_t compare_as(Warp& warp, const Instruction& in) {
   switch (in.compare) {
@@ -127,6 +163,23 @@ void run_set(Warp& warp, const Instruction& in, uint32_t mask) {
   }
 }
 
+/// set on pairs: each half gives 1.0 or, for .u32, all ones of its 16 bits.
+void run_set_pair(Warp& warp, const Instruction& in, uint32_t mask) {
+  const std::byte *a = warp.at(in.src[0]), *b = warp.at(in.src[1]);
+  const bool brain = in.type == Type::bf16x2;
+  const uint32_t one = in.from == Type::f16x2 ? 0x3c00u : in.from == Type::bf16x2 ? 0x3f80u : 0xffffu;
+  const auto half = [&](uint32_t bits) {
+    const auto low = static_cast<uint16_t>(bits);
+    return brain ? bf16_to_f32(low) : f16_to_f32(low);
+  };
+  only_lanes<uint32_t>(warp.at(in.dst), mask, [&](size_t i) {
+    const auto x = get<uint32_t>(a, i), y = get<uint32_t>(b, i);
+    const uint32_t low = compare_one(in.compare, half(x), half(y)) ? one : 0;
+    const uint32_t high = compare_one(in.compare, half(x >> 16), half(y >> 16)) ? one : 0;
+    return low | high << 16;
+  });
+}
+
 template <template <class> class Run>
 Handler by_type(Type type) {
   switch (type) {
@@ -200,6 +253,14 @@ void decode_setp(Decoder& d) {
 void decode_set(Decoder& d) {
   d.in.type = d.take_type();
   d.in.from = d.take_type();
+  if (d.in.type == Type::f16x2 || d.in.type == Type::bf16x2) {
+    if (d.in.from != d.in.type && d.in.from != Type::u32) d.refuse("type not supported");
+    d.in.run = run_set_pair;
+    decode_compare(d);
+    if (d.in.combine != Combine::none) d.refuse("pairs cannot be combined with a predicate");
+    d.in.dst = d.result(0, 32);
+    return;
+  }
   d.in.run = by_type<Set>(d.in.type);
   const bool known = d.in.from == Type::f32 || d.in.from == Type::f16 || d.in.from == Type::bf16 ||
                      d.in.from == Type::u32 || d.in.from == Type::s32 || d.in.from == Type::u16 ||

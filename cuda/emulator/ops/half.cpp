@@ -2,6 +2,8 @@
 // that rounding twice gives what rounding once does (Figueroa 1995); a fused product and sum goes through a
 // double rounded to odd.
 
+#include <limits>
+
 #include "emulator/numeric.hpp"
 #include "emulator/ops/arithmetic.hpp"
 #include "emulator/ops/lanes.hpp"
@@ -32,6 +34,7 @@ uint16_t apply(uint16_t a, uint16_t b, uint16_t c, const Instruction& in) {
   if constexpr (kOp == Arithmetic::min) result = minimum(x, y);
   if constexpr (kOp == Arithmetic::max) result = maximum(x, y);
   if constexpr (kOp == Arithmetic::fma) result = add_to_odd(static_cast<double>(x) * y, Number::decode(c));
+  if (in.keeps_nan && (x != x || y != y)) result = std::numeric_limits<double>::quiet_NaN();
   if (in.saturate) result = result > 0 ? (result < 1 ? result : 1) : 0;
   if (in.relu) result = result > 0 || result != result ? result : 0;
   return static_cast<uint16_t>(emulator::encode(result, Number::kFormat, Rounding::nearest));

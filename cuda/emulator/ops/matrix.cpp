@@ -156,10 +156,10 @@ void decode_mma(Decoder& d) {
   const Type c = d.take_type(), b = d.take_type(), a = d.take_type(), result = d.take_type();
   if (!d.take("sync") || !d.take("aligned") || !d.take("row") || !d.take("col"))
     d.refuse("expected .sync.aligned….row.col");
-  const bool halves = d.take("m16n8k16") && (a == Type::bf16 || a == Type::f16);
-  const bool singles = !halves && d.take("m16n8k8") && a == Type::tf32;
-  if ((!halves && !singles) || a != b || c != Type::f32 || result != Type::f32) {
-    d.refuse("supported are m16n8k16 of bf16 or f16 and m16n8k8 of tf32, with f32 sums");
+  const bool deep = d.take("m16n8k16"), is_half = a == Type::bf16 || a == Type::f16;
+  if ((deep ? !is_half : !d.take("m16n8k8") || !(is_half || a == Type::tf32)) || a != b || c != Type::f32 ||
+      result != Type::f32) {
+    d.refuse("supported are m16n8k16 of bf16 or f16 and m16n8k8 of those or tf32, with f32 sums");
   }
   d.in.type = a;
   d.in.run = a == Type::bf16  ? run_mma<Type::bf16>
@@ -167,8 +167,11 @@ void decode_mma(Decoder& d) {
                               : run_mma<Type::tf32>;
   d.expect_operands(4, 4);
   d.begin_vectors();
-  d.vector_values(1, 4, 32);
-  d.vector_values(2, 2, 32);
+  const bool shallow = is_half && !deep;  // the other half of the depth is zeros
+  d.vector_values(1, shallow ? 2 : 4, 32);
+  if (shallow) d.push_zeros(2);
+  d.vector_values(2, shallow ? 1 : 2, 32);
+  if (shallow) d.push_zeros(1);
   d.vector_values(3, 4, 32);
   d.vector_results(0, 4, 32);
 }

@@ -52,6 +52,8 @@ void run_modified(Warp& warp, const Instruction& in, uint32_t mask) {
   };
   only_lanes<float>(warp.at(in.dst), mask, [&](size_t i) {
     float result = apply_rounded<kOp>(input(a, i), input(b, i), input(c, i), in.rounding);
+    if (in.keeps_nan && (std::isnan(input(a, i)) || std::isnan(input(b, i))))
+      result = std::bit_cast<float>(kNan32);
     if (in.flush) result = flush(result);
     return in.saturate ? saturate(result) : result;
   });

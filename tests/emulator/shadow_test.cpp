@@ -1,0 +1,80 @@
+// The shadow of shared memory against a model that keeps every access and compares each new one with all
+// before it.
+#include "emulator/shadow.hpp"
+#include "device.hpp"
+
+using namespace gristmill;
+using namespace gristmill::test;
+using emulator::SharedShadow;
+
+namespace {
+
+struct Access {
+  uint32_t thread = 0, barrier = 0, warp_barrier = 0;
+  bool write = false;
+};
+
+/// One cell: everything that happened to it.
+class Model {
+ public:
+  uint32_t access(const Access& now) {
+    uint32_t faults = 0;
+    const Access* last = nullptr;
+    for (const Access& before : history_) {
+      if (before.write) last = &before;
+    }
+    if (last == nullptr && !now.write) faults |= SharedShadow::bit(FaultKind::shared_uninitialised);
+    if (last != nullptr && open(*last, now)) {
+      faults |= SharedShadow::bit(now.write ? FaultKind::shared_write_after_write
+                                            : FaultKind::shared_read_after_write);
+    }
+    for (const Access& before : history_) {
+      if (now.write && !before.write && open(before, now))
+        faults |= SharedShadow::bit(FaultKind::shared_write_after_read);
+    }
+    history_.push_back(now);
+    return faults;
+  }
+
+ private:
+  static bool open(const Access& before, const Access& now) {
+    if (before.thread == now.thread || before.barrier != now.barrier) return false;
+    return before.thread / 32 != now.thread / 32 || before.warp_barrier == now.warp_barrier;
+  }
+  std::vector<Access> history_;
+};
+
+}  // namespace
+
+TEST_CASE("the shadow finds exactly the races that a comparison of all accesses finds", "[emulator]") {
+  for (uint64_t round = 0; round < 40; ++round) {
+    Rng rng(round, stream_of(RandomStream::test));
+    SharedShadow shadow;
+    shadow.resize(16, 4);
+    for (int block = 0; block < 3; ++block) {
+      shadow.begin_block(3);
+      std::vector<Model> models(4);
+      uint32_t barrier = 0;
+      std::vector<uint32_t> warp_barriers(3, 0);
+      for (int step = 0; step < 120; ++step) {
+        const uint64_t draw = rng.below(20);
+        if (draw == 0) {
+          shadow.block_barrier();
+          ++barrier;
+        } else if (draw < 4) {
+          const auto warp = static_cast<uint32_t>(rng.below(3));
+          shadow.warp_barrier(warp);
+          ++warp_barriers[warp];
+        } else {
+          const auto thread = static_cast<uint32_t>(rng.below(3) * 32 + rng.below(3));
+          const auto cell = static_cast<uint32_t>(rng.below(4));
+          const bool write = rng.below(3) == 0;
+          const uint32_t faults =
+              shadow.access(thread, cell * 4, 4, write ? SharedShadow::Use::write : SharedShadow::Use::read);
+          INFO("round " << round << " block " << block << " step " << step);
+          REQUIRE(faults == models[cell].access({thread, barrier, warp_barriers[thread / 32], write}));
+        }
+      }
+    }
+  }
+}
