@@ -1,10 +1,15 @@
 // dpo: direct preference optimization and its relatives.
 
 #include "align/dpo.hpp"
+
+#include <algorithm>
+
 #include "align/data_flags.hpp"
+#include "align/tuning_memory.hpp"
 #include "base/cli.hpp"
 #include "base/error.hpp"
 #include "decode/session.hpp"
+#include "model/model_directory.hpp"
 #include "train/flags.hpp"
 
 using namespace gristmill;
@@ -52,13 +57,22 @@ int main(int argc, char** argv) {
     options.seed = loop.seed = tool.common().seed;
     align::validate(options.loss);
     const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
-    const auto session = decode::open_session(*device, files.model);
-    const tokenizer::ChatTemplate chat(session.tokens());
-    const int64_t context = session.model->config().context;
+    const std::string directory = model::resolve_model_directory(files.model);
+    const auto config = model::load_config(directory);
+    const tokenizer::ChatTemplate chat(tokenizer::Tokenizer::load(directory));
     Stats stats, held_out;
-    auto pairs = align::load_preferences(files.data, chat, context, stats);
+    auto pairs = align::load_preferences(files.data, chat, config.context, stats);
     std::vector<align::PairExample> held;
-    if (!files.validation.empty()) held = align::load_preferences(files.validation, chat, context, held_out);
+    if (!files.validation.empty())
+      held = align::load_preferences(files.validation, chat, config.context, held_out);
+    const auto extent = align::tuning_extent(pairs, held, options);
+    if (!reference_model.empty()) {
+      const auto frozen = model::load_config(reference_model);
+      train::report_memory(align::plan_reference(frozen, config, std::max(extent.kept, extent.passing), loop),
+                           loop.memory_limit);
+    }
+    train::report_memory(align::plan_tuning(config, extent, loop), loop.memory_limit);
+    const auto session = decode::open_session(*device, directory);
 
     // Before training and before a resumed checkpoint is loaded, the policy is the reference.
     auto reference =

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "align/ppo.hpp"
+#include "align/tuning_memory.hpp"
 #include "base/cli.hpp"
 #include "base/error.hpp"
 #include "decode/session.hpp"
@@ -67,17 +68,13 @@ int main(int argc, char** argv) {
     options.seed = loop.seed = tool.common().seed;
     align::validate(options);
     const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
-    const auto policy = decode::open_session(*device, model);
-    const auto reference = decode::open_session(*device, model);
-    const auto reward =
-        decode::open_session(*device, reward_directory, decode::WithTokenizer::yes, "", model::Head::scalar);
-    if (reward.tokens().hash() != policy.tokens().hash()) {
-      fail(Kind::input, reward_directory, ": the reward model has another tokenizer than ", model,
-           "; train it from a model with the same tokenizer");
-    }
-    const auto critic = model::load_model(*device, reward.path, model::Head::scalar, tool.common().seed);
-    const tokenizer::ChatTemplate chat(policy.tokens());
-    const int64_t context = std::min(policy.model->config().context, critic->config().context);
+    const std::string directory = model::resolve_model_directory(model);
+    const std::string judge = model::resolve_model_directory(reward_directory);
+    const auto config = model::load_config(directory), reward_config = model::load_config(judge);
+    if (reward_config.head != model::Head::scalar)
+      fail(Kind::input, reward_directory, ": not a reward model; name a directory that reward-train made");
+    const tokenizer::ChatTemplate chat(tokenizer::Tokenizer::load(directory));
+    const int64_t context = std::min(config.context, reward_config.context);
     const int64_t room = context - options.max_response_tokens;
     if (room < 1) {
       fail(Kind::usage, "--max-response-tokens ", options.max_response_tokens,
@@ -85,6 +82,16 @@ int main(int argc, char** argv) {
     }
     Stats stats;
     auto prompts = align::load_prompts(data, chat, room, stats);
+    train::report_memory(align::plan_ppo(config, reward_config, prompts, options, loop), loop.memory_limit);
+    const auto policy = decode::open_session(*device, directory);
+    const auto reference = decode::open_session(*device, directory);
+    const auto reward =
+        decode::open_session(*device, judge, decode::WithTokenizer::yes, "", model::Head::scalar);
+    if (reward.tokens().hash() != policy.tokens().hash()) {
+      fail(Kind::input, reward_directory, ": the reward model has another tokenizer than ", model,
+           "; train it from a model with the same tokenizer");
+    }
+    const auto critic = model::load_model(*device, reward.path, model::Head::scalar, tool.common().seed);
     Json record = train::to_json(loop);
     record["about"]["tool"] = "ppo";
     align::put(options, record);

@@ -2,6 +2,7 @@
 
 #include "align/data_flags.hpp"
 #include "align/reward.hpp"
+#include "align/tuning_memory.hpp"
 #include "base/cli.hpp"
 #include "decode/session.hpp"
 #include "model/model_directory.hpp"
@@ -30,12 +31,16 @@ int main(int argc, char** argv) {
     const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
     const std::string directory = model::resolve_model_directory(files.model);
     const tokenizer::ChatTemplate chat(tokenizer::Tokenizer::load(directory));
-    const auto reward = model::load_model(*device, directory, model::Head::scalar, tool.common().seed);
+    auto config = model::load_config(directory);
+    config.head = model::Head::scalar;
     Stats stats, held_out;
-    auto pairs = align::load_preferences(files.data, chat, reward->config().context, stats);
+    auto pairs = align::load_preferences(files.data, chat, config.context, stats);
     std::vector<align::PairExample> held;
     if (!files.validation.empty())
-      held = align::load_preferences(files.validation, chat, reward->config().context, held_out);
+      held = align::load_preferences(files.validation, chat, config.context, held_out);
+    const auto extent = align::tuning_extent(pairs, held, options);
+    train::report_memory(align::plan_tuning(config, extent, loop), loop.memory_limit);
+    const auto reward = model::load_model(*device, directory, model::Head::scalar, tool.common().seed);
 
     Json record = train::to_json(loop);
     record["about"]["tool"] = "reward-train";

@@ -2,9 +2,10 @@
 
 #include "align/sft.hpp"
 #include "align/data_flags.hpp"
+#include "align/tuning_memory.hpp"
 #include "base/cli.hpp"
-#include "base/log.hpp"
 #include "decode/session.hpp"
+#include "model/model_directory.hpp"
 #include "train/flags.hpp"
 
 using namespace gristmill;
@@ -27,14 +28,17 @@ int main(int argc, char** argv) {
   return tool.run(argc, argv, [&] {
     options.seed = loop.seed = tool.common().seed;
     const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
-    const auto session = decode::open_session(*device, files.model);
-    const tokenizer::ChatTemplate chat(session.tokens());
-    const int64_t context = session.model->config().context;
+    const std::string directory = model::resolve_model_directory(files.model);
+    const auto config = model::load_config(directory);
+    const tokenizer::ChatTemplate chat(tokenizer::Tokenizer::load(directory));
     Stats stats, held_out;
-    auto examples = align::load_conversations(files.data, chat, context, stats);
+    auto examples = align::load_conversations(files.data, chat, config.context, stats);
     std::vector<align::Sequence> held;
     if (!files.validation.empty())
-      held = align::load_conversations(files.validation, chat, context, held_out);
+      held = align::load_conversations(files.validation, chat, config.context, held_out);
+    const auto extent = align::tuning_extent(examples, held, options);
+    train::report_memory(align::plan_tuning(config, extent, loop), loop.memory_limit);
+    const auto session = decode::open_session(*device, directory);
 
     Json record = train::to_json(loop);
     record["about"]["tool"] = "sft";

@@ -1,5 +1,7 @@
 #include "align/dpo.hpp"
 
+#include "align/flops.hpp"
+#include "align/tuning_memory.hpp"
 #include "base/error.hpp"
 
 namespace gristmill::align {
@@ -44,7 +46,8 @@ std::vector<PairReference> reference_log_probs(model::Transformer& reference,
 
 /// What a set of pairs adds up to.
 struct DpoObjective::Sums {
-  double loss = 0, reward_chosen = 0, reward_rejected = 0, log_prob_chosen = 0, log_prob_rejected = 0;
+  double loss = 0, flops = 0, reward_chosen = 0, reward_rejected = 0, log_prob_chosen = 0,
+         log_prob_rejected = 0;
   int64_t pairs = 0, right = 0, tokens = 0, length_chosen = 0, length_rejected = 0;
 
   void add(const PairLogProbs& pair, double pair_loss, double beta) {
@@ -77,6 +80,12 @@ DpoObjective::DpoObjective(model::Transformer& model, std::vector<PairExample> e
   }
 }
 
+void DpoObjective::reserve() {
+  const auto extent = tuning_extent(examples_, validation_, options_);
+  model_->reserve(extent);
+  pass_.reserve(pass_rows(extent));
+}
+
 void DpoObjective::run_pairs(const std::vector<Item>& items, double weight, bool learn, Sums& sums) {
   const auto sizes = pair_sizes(items.size(), [&](size_t i) -> const PairExample& { return *items[i].pair; });
   for (const auto& [first, last] : split_by_size(sizes, options_.micro_batch_tokens)) {
@@ -102,6 +111,7 @@ void DpoObjective::run_pairs(const std::vector<Item>& items, double weight, bool
       sums.add(pair, loss.loss, options_.loss.beta);
     }
     sums.tokens += batch.tokens.tokens();
+    sums.flops += 3 * forward_flops(model_->config(), batch.tokens, static_cast<int64_t>(batch.rows.size()));
     if (learn) pass_.backward(gradient);
   }
 }
@@ -114,6 +124,7 @@ void DpoObjective::accumulate(int64_t step, train::StepMetrics& metrics) {
   run_pairs(items, weight, true, sums);
   metrics.loss = sums.loss * weight;
   metrics.tokens = sums.tokens;
+  metrics.flops = sums.flops;
   auto& values = metrics.values;
   values["rewards/chosen"] = sums.reward_chosen * weight;
   values["rewards/rejected"] = sums.reward_rejected * weight;

@@ -33,6 +33,9 @@ class DpoObjective : public train::Objective {
                std::vector<PairReference> validation_references, const DpoOptions& options);
   std::vector<Trainee> trainees() override { return {{"policy", model_}}; }
   int64_t total_steps() const override { return sampler_.total_steps(); }
+  void reserve() override;
+  /// Counted as FLOPs: three forward passes of the step's pairs, the head at the replies' tokens. The
+  /// reference's scores are made before the first step and are in none.
   void accumulate(int64_t step, train::StepMetrics& metrics) override;
   std::map<std::string, double> validate() override;
 

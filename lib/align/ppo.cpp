@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "align/flops.hpp"
+#include "align/tuning_memory.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/rng.hpp"
@@ -49,6 +51,7 @@ PpoObjective::PpoObjective(model::Transformer& policy, model::Transformer& criti
                            const PpoOptions& options)
     : policy_(&policy),
       critic_(&critic),
+      reference_(&reference),
       reward_model_(&reward_model),
       prompts_(std::move(prompts)),
       end_of_turn_(end_of_turn),
@@ -60,6 +63,35 @@ PpoObjective::PpoObjective(model::Transformer& policy, model::Transformer& criti
       critic_pass_(critic),
       kl_(options.kl_coef, options.target_kl, options.kl_horizon) {
   align::validate(options);
+}
+
+void PpoObjective::reserve() {
+  const PpoExtent extent = ppo_extent(prompts_, options_);
+  const PassRows learned{extent.part, extent.part, true}, scored{extent.part, extent.part, false};
+  policy_->reserve({extent.part, std::max(extent.part, extent.rows)});
+  critic_->reserve({extent.part, extent.part});
+  reference_->reserve({0, extent.part});
+  reward_model_->reserve({0, extent.part});
+  policy_pass_.reserve(learned);
+  critic_pass_.reserve(learned);
+  reference_pass_.reserve(scored);
+}
+
+double PpoObjective::learning_flops(const RolloutPart& part) const {
+  const auto rows = static_cast<int64_t>(part.batch.rows.size());
+  return 3 * (forward_flops(policy_->config(), part.batch.tokens, rows) +
+              forward_flops(critic_->config(), part.batch.tokens, rows));
+}
+
+double PpoObjective::collecting_flops() const {
+  double flops = 0;
+  for (const auto& part : set_.parts) {
+    const auto rows = static_cast<int64_t>(part.batch.rows.size());
+    flops += 2 * forward_flops(policy_->config(), part.batch.tokens, rows);
+    for (const auto* model : {reference_, critic_, reward_model_})
+      flops += forward_flops(model->config(), part.batch.tokens, rows);
+  }
+  return flops;
 }
 
 void PpoObjective::check_sampler(const Rollout& rollout, int64_t iteration) const {
@@ -202,7 +234,10 @@ void PpoObjective::learn(const RolloutPart& part, double weight, Sums& sums) {
 
 void PpoObjective::accumulate(int64_t step, train::StepMetrics& metrics) {
   const int64_t iteration = step / steps_per_iteration(), inner = step % steps_per_iteration();
-  if (inner == 0) collect(iteration);
+  if (inner == 0) {
+    collect(iteration);
+    metrics.flops += collecting_flops();
+  }
   const auto parts = parts_of(step);
   int64_t tokens = 0;
   for (const auto* part : parts) tokens += static_cast<int64_t>(part->batch.rows.size());
@@ -215,6 +250,7 @@ void PpoObjective::accumulate(int64_t step, train::StepMetrics& metrics) {
   for (const auto* part : parts) {
     learn(*part, 1 / static_cast<double>(tokens), sums);
     metrics.tokens += part->batch.tokens.tokens();
+    metrics.flops += learning_flops(*part);
   }
   if (inner == 0 && sums.worst_ratio != 0) {
     fail(Kind::internal, "PPO iteration ", iteration, ": the first pass gives a ratio that is off 1 by ",

@@ -45,6 +45,10 @@ class PpoObjective : public train::Objective {
 
   std::vector<Trainee> trainees() override { return {{"policy", policy_}, {"critic", critic_}}; }
   int64_t total_steps() const override { return options_.iterations * steps_per_iteration(); }
+  void reserve() override;
+  /// Counted as FLOPs: three forward passes of policy and critic over what the step learns from, and in the
+  /// first step of an iteration one each of policy (twice: sampled and scored), reference, critic and reward
+  /// model over the new responses. A sampled token counts as one of a forward pass.
   void accumulate(int64_t step, train::StepMetrics& metrics) override;
   bool can_checkpoint(int64_t next_step) const override { return next_step % steps_per_iteration() == 0; }
   Json save_state() const override;
@@ -57,6 +61,8 @@ class PpoObjective : public train::Objective {
   void check_sampler(const Rollout& rollout, int64_t iteration) const;
   void finish_iteration_figures();
   void watch_kl();
+  double collecting_flops() const;
+  double learning_flops(const RolloutPart& part) const;
   /// The parts that optimizer step `step` learns from.
   std::vector<const RolloutPart*> parts_of(int64_t step) const;
   struct Sums;
@@ -64,6 +70,7 @@ class PpoObjective : public train::Objective {
 
   model::Transformer* policy_;
   model::Transformer* critic_;
+  model::Transformer* reference_;
   model::Transformer* reward_model_;
   std::vector<PromptExample> prompts_;
   uint32_t end_of_turn_;

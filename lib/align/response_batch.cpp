@@ -1,5 +1,9 @@
 #include "align/response_batch.hpp"
 
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
 #include "base/error.hpp"
 
 namespace gristmill::align {
@@ -73,6 +77,15 @@ std::vector<std::pair<size_t, size_t>> split_by_size(std::span<const int64_t> si
   return parts;
 }
 
+int64_t most_tokens(std::vector<int64_t> sizes, int64_t batch, int64_t limit) {
+  if (sizes.empty()) return 0;
+  std::sort(sizes.begin(), sizes.end(), std::greater<>());
+  const int64_t longest = sizes.front();
+  sizes.resize(std::min(sizes.size(), static_cast<size_t>(batch)));
+  const int64_t sum = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
+  return std::max(longest, std::min(limit, sum));
+}
+
 LanguagePass::LanguagePass(model::Transformer& model)
     : model_(&model),
       rows_(model.device()),
@@ -82,6 +95,29 @@ LanguagePass::LanguagePass(model::Transformer& model)
       d_values_(model.device()),
       d_rows_(model.device()),
       d_hidden_(model.device()) {}
+
+runtime::ArenaParts LanguagePass::parts(LanguagePass* place, const model::Config& config,
+                                        const PassRows& most, runtime::DType real) {
+  runtime::ArenaParts parts;
+  for (const auto member : {&LanguagePass::rows_, &LanguagePass::targets_})
+    parts.add(place, member, runtime::DType::i32, most.rows);
+  parts.add(place, &LanguagePass::hidden_, real, most.rows * config.dim);
+  parts.add(place, &LanguagePass::values_, real, 3 * most.rows);
+  if (!most.learns) return parts;
+  parts.add(place, &LanguagePass::d_values_, real, most.rows);
+  parts.add(place, &LanguagePass::d_rows_, real, most.rows * config.dim);
+  parts.add(place, &LanguagePass::d_hidden_, real, most.tokens * config.dim);
+  return parts;
+}
+
+int64_t LanguagePass::bytes(const model::Config& config, const PassRows& most, runtime::DType real) {
+  return parts(nullptr, config, most, real).bytes();
+}
+
+void LanguagePass::reserve(const PassRows& most) {
+  auto& device = model_->device();
+  arena_ = parts(this, model_->config(), most, device.real()).allocate(device);
+}
 
 void LanguagePass::gather(const ResponseBatch& batch, bool keep) {
   auto& device = model_->device();
@@ -138,6 +174,28 @@ ScalarPass::ScalarPass(model::Transformer& model)
       d_values_(model.device()),
       d_rows_(model.device()),
       d_hidden_(model.device()) {}
+
+runtime::ArenaParts ScalarPass::parts(ScalarPass* place, const model::Config& config, const PassRows& most,
+                                      runtime::DType real) {
+  runtime::ArenaParts parts;
+  parts.add(place, &ScalarPass::rows_, runtime::DType::i32, most.rows);
+  parts.add(place, &ScalarPass::hidden_, real, most.rows * config.dim);
+  parts.add(place, &ScalarPass::values_, real, most.rows);
+  if (!most.learns) return parts;
+  parts.add(place, &ScalarPass::d_values_, real, most.rows);
+  parts.add(place, &ScalarPass::d_rows_, real, most.rows * config.dim);
+  parts.add(place, &ScalarPass::d_hidden_, real, most.tokens * config.dim);
+  return parts;
+}
+
+int64_t ScalarPass::bytes(const model::Config& config, const PassRows& most, runtime::DType real) {
+  return parts(nullptr, config, most, real).bytes();
+}
+
+void ScalarPass::reserve(const PassRows& most) {
+  auto& device = model_->device();
+  arena_ = parts(this, model_->config(), most, device.real()).allocate(device);
+}
 
 std::vector<double> ScalarPass::values(const model::Batch& tokens, const std::vector<int32_t>& rows,
                                        bool keep) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/transformer.hpp"
+#include "runtime/arena.hpp"
 #include "runtime/device.hpp"
 
 namespace gristmill::align {
@@ -37,11 +38,22 @@ struct ResponseBatch {
 
 /// Consecutive runs of [0, sizes.size()) whose sums stay within `limit`; a single larger item stands alone.
 std::vector<std::pair<size_t, size_t>> split_by_size(std::span<const int64_t> sizes, int64_t limit);
+/// No run of any `batch` of these sizes has a larger sum; 0 for no sizes.
+int64_t most_tokens(std::vector<int64_t> sizes, int64_t batch, int64_t limit);
+
+/// The most that a pass will see: rows are those whose targets are predicted or whose value is read.
+struct PassRows {
+  int64_t tokens = 0, rows = 0;
+  bool learns = true;  ///< a backward() will follow
+};
 
 /// Language-model passes over response batches.
 class LanguagePass {
  public:
   explicit LanguagePass(model::Transformer& model);
+  /// Bytes of the pass's own memory, and its allocation in one piece; without it memory grows on demand.
+  static int64_t bytes(const model::Config& config, const PassRows& most, runtime::DType real);
+  void reserve(const PassRows& most);
 
   /// log p of each target under softmax(logit_scale · logits). With `keep` a backward() may follow.
   std::vector<double> log_probs(const ResponseBatch& batch, double logit_scale = 1, bool keep = false);
@@ -54,10 +66,13 @@ class LanguagePass {
   std::vector<double> log_probs_and_backward(const ResponseBatch& batch, std::span<const double> d_log_prob);
 
  private:
+  static runtime::ArenaParts parts(LanguagePass* place, const model::Config& config, const PassRows& most,
+                                   runtime::DType real);
   void gather(const ResponseBatch& batch, bool keep);
 
   model::Transformer* model_;
   runtime::Scratch rows_, targets_, hidden_, values_, d_values_, d_rows_, d_hidden_;
+  runtime::Buffer arena_;
   runtime::View row_view_, target_view_, hidden_view_;
   int64_t tokens_ = 0, count_ = 0;
   double logit_scale_ = 1;
@@ -67,6 +82,8 @@ class LanguagePass {
 class ScalarPass {
  public:
   explicit ScalarPass(model::Transformer& model);
+  static int64_t bytes(const model::Config& config, const PassRows& most, runtime::DType real);
+  void reserve(const PassRows& most);
 
   /// The scalar head at hidden rows `rows` of the packed batch.
   std::vector<double> values(const model::Batch& tokens, const std::vector<int32_t>& rows, bool keep = false);
@@ -74,8 +91,12 @@ class ScalarPass {
   void backward(std::span<const double> d_value);
 
  private:
+  static runtime::ArenaParts parts(ScalarPass* place, const model::Config& config, const PassRows& most,
+                                   runtime::DType real);
+
   model::Transformer* model_;
   runtime::Scratch rows_, hidden_, values_, d_values_, d_rows_, d_hidden_;
+  runtime::Buffer arena_;
   runtime::View row_view_, hidden_view_;
   int64_t tokens_ = 0;
 };

@@ -1,10 +1,13 @@
 #include "align/reward.hpp"
 
+#include "align/flops.hpp"
+#include "align/tuning_memory.hpp"
+
 namespace gristmill::align {
 
 /// What a set of pairs adds up to.
 struct RewardObjective::Sums {
-  double loss = 0, chosen = 0, rejected = 0;
+  double loss = 0, chosen = 0, rejected = 0, flops = 0;
   int64_t pairs = 0, right = 0, tokens = 0;
 };
 
@@ -16,6 +19,12 @@ RewardObjective::RewardObjective(model::Transformer& model, std::vector<PairExam
       options_(options),
       sampler_(examples_.size(), options.batch_size, options.epochs, options.seed),
       pass_(model) {}
+
+void RewardObjective::reserve() {
+  const auto extent = tuning_extent(examples_, validation_, options_);
+  model_->reserve(extent);
+  pass_.reserve(pass_rows(extent));
+}
 
 void RewardObjective::run_pairs(const std::vector<const PairExample*>& pairs, double weight, bool learn,
                                 Sums& sums) {
@@ -41,6 +50,7 @@ void RewardObjective::run_pairs(const std::vector<const PairExample*>& pairs, do
       ++sums.pairs;
     }
     sums.tokens += batch.tokens.tokens();
+    sums.flops += 3 * forward_flops(model_->config(), batch.tokens, 0);
     if (learn) pass_.backward(gradient);
   }
 }
@@ -53,6 +63,7 @@ void RewardObjective::accumulate(int64_t step, train::StepMetrics& metrics) {
   run_pairs(pairs, weight, true, sums);
   metrics.loss = sums.loss * weight;
   metrics.tokens = sums.tokens;
+  metrics.flops = sums.flops;
   metrics.values["rewards/chosen"] = sums.chosen * weight;
   metrics.values["rewards/rejected"] = sums.rejected * weight;
   metrics.values["rewards/margins"] = (sums.chosen - sums.rejected) * weight;

@@ -23,6 +23,8 @@ class RewardObjective : public train::Objective {
                   std::vector<PairExample> validation, const RewardTrainOptions& options);
   std::vector<Trainee> trainees() override { return {{"reward", model_}}; }
   int64_t total_steps() const override { return sampler_.total_steps(); }
+  void reserve() override;
+  /// Counted as FLOPs: three forward passes of the step's pairs.
   void accumulate(int64_t step, train::StepMetrics& metrics) override;
   /// val_loss and val_accuracy: the share of pairs whose chosen reply has the strictly higher reward.
   std::map<std::string, double> validate() override;

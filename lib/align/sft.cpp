@@ -1,5 +1,8 @@
 #include "align/sft.hpp"
 
+#include "align/flops.hpp"
+#include "align/tuning_memory.hpp"
+
 namespace gristmill::align {
 
 namespace {
@@ -21,6 +24,12 @@ SftObjective::SftObjective(model::Transformer& model, std::vector<Sequence> exam
       sampler_(examples_.size(), options.batch_size, options.epochs, options.seed),
       pass_(model) {}
 
+void SftObjective::reserve() {
+  const auto extent = tuning_extent(examples_, validation_, options_);
+  model_->reserve(extent);
+  pass_.reserve(pass_rows(extent));
+}
+
 void SftObjective::accumulate(int64_t step, train::StepMetrics& metrics) {
   const auto items = sampler_.items(step);
   int64_t targets = 0;
@@ -33,6 +42,8 @@ void SftObjective::accumulate(int64_t step, train::StepMetrics& metrics) {
     const std::vector<double> gradient(batch.rows.size(), -weight);
     for (const double log_prob : pass_.log_probs_and_backward(batch, gradient)) sum -= log_prob;
     metrics.tokens += batch.tokens.tokens();
+    metrics.flops +=
+        3 * forward_flops(model_->config(), batch.tokens, static_cast<int64_t>(batch.rows.size()));
   }
   metrics.loss = sum * weight;
 }

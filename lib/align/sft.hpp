@@ -21,6 +21,8 @@ class SftObjective : public train::Objective {
                const SftOptions& options);
   std::vector<Trainee> trainees() override { return {{"policy", model_}}; }
   int64_t total_steps() const override { return sampler_.total_steps(); }
+  void reserve() override;
+  /// Counted as FLOPs: three forward passes of the step's conversations, the head at the learned tokens.
   void accumulate(int64_t step, train::StepMetrics& metrics) override;
   std::map<std::string, double> validate() override;
 

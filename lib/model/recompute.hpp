@@ -17,11 +17,17 @@ enum class Recompute {
   block,  ///< of each layer only its input is kept; the layer runs once more in the backward pass
 };
 
-/// Bytes that a Transformer allocates for the rows of one micro-batch of `tokens` tokens, forward(keep =
-/// true) through backward(): kept activations, what the layers share, and the scratch gradient of a tied
-/// head. Parameters, gradients, optimizer state and the objective's own buffers are not in it. The document
-/// starts are counted as if each token were a document. Types as Device::real() and Device::compute().
-int64_t activation_bytes(const Config& config, int64_t tokens, runtime::DType real, runtime::DType compute,
-                         Recompute recompute);
+/// The most tokens that the passes of a run will have.
+struct PassExtent {
+  int64_t kept = 0;     ///< of forward(keep = true) and backward(); 0 = there are none
+  int64_t passing = 0;  ///< of forward(keep = false)
+};
+
+/// Bytes that Transformer::reserve() allocates: kept activations, what the layers share, what a pass that
+/// keeps nothing has beside them, and the scratch gradient of a tied head. Parameters, gradients, optimizer
+/// state and the objective's own buffers are not in it. Document starts are counted as if each token were a
+/// document, and each part is rounded up to 64 bytes. Types as Device::real() and Device::compute().
+int64_t activation_bytes(const Config& config, const PassExtent& extent, runtime::DType real,
+                         runtime::DType compute, Recompute recompute);
 
 }  // namespace gristmill::model

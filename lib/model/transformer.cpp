@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "model/block.hpp"
+#include "model/pass.hpp"
 
 namespace gristmill::model {
 
@@ -39,31 +40,6 @@ View KvCache::keys(int64_t layer) const { return keys_.at(static_cast<size_t>(la
 View KvCache::values(int64_t layer) const { return values_.at(static_cast<size_t>(layer)).view(); }
 
 namespace {
-
-/// The memory of one kind of forward pass.
-struct Pass {
-  Pass(Device& device, int64_t input_count, int64_t layer_count)
-      : ids(device),
-        positions(device),
-        document_starts(device),
-        sequence(device),
-        slot(device),
-        length(device),
-        last(device),
-        statistics(device),
-        hidden(device) {
-    for (int64_t i = 0; i < input_count; ++i) inputs.emplace_back(device);
-    for (int64_t i = 0; i < layer_count; ++i) layers.emplace_back(device);
-  }
-  Activations& activations(int64_t layer) { return layers[static_cast<size_t>(layer) % layers.size()]; }
-
-  Scratch ids, positions, document_starts, sequence, slot, length;
-  std::vector<Scratch> inputs;      ///< of all layers where kept, else two that take turns
-  std::vector<Activations> layers;  ///< of all layers where kept, else one
-  Scratch last;                     ///< residual stream before the final norm
-  Scratch statistics, hidden;
-  Rows rows;
-};
 
 View upload(Device& device, Scratch& to, std::span<const int32_t> values) {
   const View view = to.get(DType::i32, static_cast<int64_t>(values.size()), 1);
@@ -126,9 +102,7 @@ struct Transformer::State {
                                   base_name(config, "model.embed_tokens.weight", "transformer.wte.weight"))),
         final_norm(parameters, base_name(config, "model.norm", "transformer.ln_f"), config.norm_epsilon),
         frequencies(rotary_frequencies(device, config)),
-        work(device),
-        kept(device, config.layers, config.layers),
-        passing(device, 2, 1) {
+        memory(device, config, recompute) {
     for (int64_t layer = 0; layer < config.layers; ++layer) blocks.emplace_back(parameters, config, layer);
     if (config.family == Family::gpt2) position_table = parameter_index(parameters, "transformer.wpe.weight");
     if (config.head == Head::scalar) {
@@ -139,7 +113,7 @@ struct Transformer::State {
   }
 
   Run run(bool keep_all = false) {
-    return {device, {parameters, gradients.get()}, work, frequencies.view(), keep_all};
+    return {device, {parameters, gradients.get()}, memory.work, frequencies.view(), keep_all};
   }
   /// With whole layers computed anew one of them is in memory at a time, and is kept whole.
   bool keeps_all() const { return recompute != Recompute::norms; }
@@ -153,9 +127,11 @@ struct Transformer::State {
   }
   /// Input of layer `layer`, or the final norm's.
   View stream(Pass& pass, int64_t layer) {
-    Scratch& place =
-        layer == config.layers ? pass.last : pass.inputs[static_cast<size_t>(layer) % pass.inputs.size()];
+    Scratch& place = layer == config.layers ? pass.last : pass.input(layer);
     return place.get(device.real(), pass.rows.count, config.dim);
+  }
+  View scratch_gradient() {
+    return memory.embedding_gradient.get(device.real(), config.vocab_size, config.dim);
   }
   View finish(Pass& pass) {
     const View hidden = pass.hidden.get(device.real(), pass.rows.count, config.dim);
@@ -173,12 +149,9 @@ struct Transformer::State {
   Norm final_norm;
   Buffer frequencies;
   std::vector<Block> blocks;
-  Workspace work;
   Recompute recompute = Recompute::norms;
-  Pass kept, passing;
-  Buffer
-      embedding_gradient;  ///< tied: head and embedding are summed here before either reaches the gradients
-  bool head_pending = false;  ///< embedding_gradient holds the head's part of this micro-batch
+  PassMemory memory;
+  bool head_pending = false;  ///< memory.embedding_gradient holds the head's part of this micro-batch
   bool can_go_back = false;
 };
 
@@ -205,16 +178,23 @@ void Transformer::set_recompute(Recompute recompute) {
   auto& s = *state_;
   s.recompute = recompute;
   s.can_go_back = false;
-  s.kept = Pass(s.device, s.config.layers, recompute == Recompute::block ? 1 : s.config.layers);
+  s.memory = PassMemory(s.device, s.config, recompute);
 }
 
 Recompute Transformer::recompute() const { return state_->recompute; }
+
+void Transformer::reserve(const PassExtent& extent) {
+  auto& s = *state_;
+  s.can_go_back = false;
+  s.memory = PassMemory(s.device, s.config, s.recompute);  // first give back, then ask
+  s.memory = reserve_passes(s.device, s.config, s.recompute, extent);
+}
 
 View Transformer::forward(const Batch& batch, bool keep) {
   auto& s = *state_;
   const auto positions = batch_positions(batch, s.config);
   check_ids(batch.ids, s.config);
-  Pass& pass = keep ? s.kept : s.passing;
+  Pass& pass = keep ? s.memory.kept : s.memory.passing;
   pass.rows.count = batch.tokens();
   pass.rows.ids = upload(s.device, pass.ids, batch.ids);
   pass.rows.positions = upload(s.device, pass.positions, positions);
@@ -236,7 +216,7 @@ void Transformer::backward(View dhidden) {
   auto& s = *state_;
   if (!s.can_go_back) fail(Kind::internal, "backward() without a forward(keep = true) before it");
   s.can_go_back = false;
-  Pass& pass = s.kept;
+  Pass& pass = s.memory.kept;
   if (dhidden.rows != pass.rows.count || dhidden.cols != s.config.dim) {
     fail(Kind::internal, "backward() of ", dhidden.rows, " rows after a forward of ", pass.rows.count);
   }
@@ -257,8 +237,9 @@ void Transformer::backward(View dhidden) {
     backend.embedding_backward(gradients.view(s.position_table), dhidden, pass.rows.positions);
   }
   if (s.head_pending) {
-    backend.embedding_backward(s.embedding_gradient.view(), dhidden, pass.rows.ids);
-    backend.axpy(gradients.view(s.embedding), 1, s.embedding_gradient.view());
+    const View sum = s.scratch_gradient();
+    backend.embedding_backward(sum, dhidden, pass.rows.ids);
+    backend.axpy(gradients.view(s.embedding), 1, sum);
     s.head_pending = false;
   } else {
     backend.embedding_backward(gradients.view(s.embedding), dhidden, pass.rows.ids);
@@ -282,10 +263,7 @@ void Transformer::head_backward(View dhidden, const runtime::HeadValues& values,
   View dweight = this->gradients().view(s.head);
   bool adds = true;
   if (s.tied()) {
-    if (!s.embedding_gradient) {
-      s.embedding_gradient = Buffer(s.device, s.device.real(), s.config.vocab_size, s.config.dim);
-    }
-    dweight = s.embedding_gradient.view();
+    dweight = s.scratch_gradient();
     adds = s.head_pending;
     s.head_pending = true;
   }
@@ -340,7 +318,7 @@ View Transformer::forward_cached(KvCache& cache, const CachedRows& rows) {
     slot.push_back(static_cast<int32_t>(rows.sequence[r] * cache.capacity() + rows.position[r]));
     length.push_back(rows.position[r] + 1);
   }
-  Pass& pass = s.passing;
+  Pass& pass = s.memory.passing;
   pass.rows.count = static_cast<int64_t>(rows.ids.size());
   pass.rows.ids = upload(s.device, pass.ids, rows.ids);
   pass.rows.positions = upload(s.device, pass.positions, rows.position);

@@ -63,9 +63,12 @@ class Transformer {
   void zero_gradients();
 
   /// What forward(keep = true) keeps from now on; Recompute::norms at first. Gradients are the same bits at
-  /// every level. Activations that were kept are dropped.
+  /// every level. Activations that were kept are dropped, and what reserve() allocated.
   void set_recompute(Recompute recompute);
   Recompute recompute() const;
+  /// Allocates in one piece what passes of up to so many tokens take (activation_bytes()). Without it, and
+  /// for longer ones, memory grows on demand.
+  void reserve(const PassExtent& extent);
 
   /// Runs the batch and returns the final norm's output, T × dim, valid until the next forward. With `keep`
   /// the activations for backward() are kept.

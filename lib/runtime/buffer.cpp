@@ -109,11 +109,19 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 
 View Scratch::get(DType dtype, int64_t rows, int64_t cols) {
   const size_t bytes = bytes_of(dtype, rows, cols);
+  if (region_ && bytes <= static_cast<size_t>(region_.size()) * size_of(region_.dtype)) {
+    return View(region_.data, dtype, rows, cols);
+  }
   if (!buffer_ || bytes > static_cast<size_t>(buffer_.view().size()) * sizeof(float)) {
     buffer_ = Buffer();  // first give back, then ask: the two need not fit together
     buffer_ = Buffer(*device_, DType::f32, 1, static_cast<int64_t>((bytes + 3) / 4));
   }
   return View(buffer_.view().data, dtype, rows, cols);
+}
+
+void Scratch::place(View region) {
+  buffer_ = Buffer();
+  region_ = region;
 }
 
 void write_real(Device& device, View to, std::span<const float> values) { write_values(device, to, values); }

@@ -69,9 +69,12 @@ class Scratch {
   /// A dense view of rows × cols; its content is undefined. Earlier views of this scratch become invalid if
   /// it grows.
   View get(DType dtype, int64_t rows, int64_t cols);
+  /// Memory of somebody else's, which must outlive it: from now on what fits there is taken from there.
+  void place(View region);
 
  private:
   Device* device_;
+  View region_;
   Buffer buffer_;
 };
 

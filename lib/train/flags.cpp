@@ -20,6 +20,9 @@ const Names<model::Recompute> kRecompute = {
     {"none", model::Recompute::none}, {"norms", model::Recompute::norms}, {"block", model::Recompute::block}};
 const Names<runtime::DType> kTypes = {{"fp32", runtime::DType::f32}, {"bf16", runtime::DType::bf16}};
 
+const Names<model::StoredType> kStoredTypes = {
+    {"fp32", model::StoredType::f32}, {"bf16", model::StoredType::bf16}, {"fp16", model::StoredType::f16}};
+
 template <class Enum>
 std::string name_of(const Names<Enum>& names, Enum value) {
   for (const auto& [name, item] : names) {
@@ -42,6 +45,14 @@ void add_run_flags(cli::Tool& tool, TrainOptions& options) {
               "arithmetic of products and activations; weights and their updates are always fp32");
   tool.choice("--recompute", options.recompute, kRecompute,
               "what the backward pass computes anew: saves memory, costs time, changes no bit");
+  tool.size_option("--memory-limit", options.memory_limit,
+                   "refuse to start a run that needs more; 0 = what the machine has to spare");
+  tool.option("--export", options.export_to.directory,
+              "folder for the finished model, as others take it; checkpoints stay one exact fp32 file");
+  tool.choice("--save-dtype", options.export_to.type, kStoredTypes, "type of the weights in --export");
+  tool.size_option(
+      "--max-shard-size", options.export_to.max_shard_size,
+      "largest file of weights in --export, more go to further files with an index; 0 = one file");
 }
 
 }  // namespace

@@ -1,10 +1,13 @@
 #include "train/memory_plan.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/memory.hpp"
 #include "model/parameters.hpp"
+#include "model/safetensors.hpp"
 
 namespace gristmill::train {
 
@@ -18,53 +21,89 @@ uint64_t elements(const std::vector<ParameterInfo>& table) {
   return static_cast<uint64_t>(count);
 }
 
-/// Elements of the largest tensor: a checkpoint is written one at a time.
+/// Elements of the largest tensor.
 uint64_t largest(const std::vector<ParameterInfo>& table) {
   int64_t size = 0;
   for (const auto& info : table) size = std::max(size, info.size());
   return static_cast<uint64_t>(size);
 }
 
+int64_t most_tokens(const MemoryPlanOptions& options) {
+  return std::max(options.extent.kept, options.extent.passing);
+}
+
 /// Matrices in the form that products take, as they are and turned round for the way back: the CPU keeps
 /// those of small products (in bf16 up to kFewRows rows) from update to update, and makes others one at a
 /// time.
-uint64_t packed_bytes(const std::vector<ParameterInfo>& table, const MemoryPlanOptions& options) {
+MemoryPlan::Part packed_weights(const std::vector<ParameterInfo>& table, const MemoryPlanOptions& options) {
   constexpr int64_t kFewRows = 512;
   uint64_t all = 0;
   for (const auto& info : table)
     all += info.rows > 1 && info.cols > 1 ? static_cast<uint64_t>(info.size()) : 0;
-  const bool keeps = options.compute != options.real && options.micro_batch_tokens <= kFewRows;
-  return 2 * (keeps ? all : largest(table)) * runtime::size_of(options.compute);
+  const bool keeps =
+      options.cached_sequences > 0 || (options.compute != options.real && most_tokens(options) <= kFewRows);
+  return {"packed weights", 2 * (keeps ? all : largest(table)) * runtime::size_of(options.compute), !keeps};
 }
 
-/// The model's own, the gradient of its output, and what a forward pass that keeps nothing has beside them:
-/// two layers' activations that take turns.
+uint64_t key_value_bytes(const model::Config& config, const MemoryPlanOptions& options) {
+  const int64_t numbers = options.cached_sequences * options.cached_positions * config.layers * 2 *
+                          config.kv_heads * config.head_dim;
+  return static_cast<uint64_t>(numbers) * runtime::size_of(options.compute);
+}
+
 uint64_t activations(const model::Config& config, const MemoryPlanOptions& options) {
-  const auto bytes = [&](int64_t layers, model::Recompute recompute) {
-    model::Config cut = config;
-    cut.layers = layers;
-    return model::activation_bytes(cut, options.micro_batch_tokens, options.real, options.compute, recompute);
-  };
-  int64_t sum = bytes(config.layers, options.recompute);
-  sum += options.micro_batch_tokens * config.dim * static_cast<int64_t>(runtime::size_of(options.real));
-  if (options.validates) sum += 2 * (bytes(2, model::Recompute::none) - bytes(1, model::Recompute::none));
-  return static_cast<uint64_t>(sum);
+  return static_cast<uint64_t>(
+      model::activation_bytes(config, options.extent, options.real, options.compute, options.recompute) +
+      options.objective_bytes);
 }
 
-/// Logits of a chunk of rows, and the head's gradient before it is added to the others.
-uint64_t head_bytes(const model::Config& config, const MemoryPlanOptions& options) {
+/// Logits of a chunk of rows, or of the sequences that are sampled; and where the gradient of a head with
+/// weights of its own is summed over several chunks, before it is added to the others.
+uint64_t head_bytes(const model::Config& config, const MemoryPlanOptions& options, bool learns) {
+  if (config.head != model::Head::language) return 0;
   constexpr int64_t kChunkLogits = int64_t{1} << 24, kFewestRows = 96, kMostRows = 384;
-  const int64_t rows = std::clamp(kChunkLogits / config.vocab_size, kFewestRows, kMostRows);
-  const int64_t logits = std::min(rows, options.micro_batch_tokens) * config.vocab_size;
-  return static_cast<uint64_t>(logits + config.vocab_size * config.dim) * runtime::size_of(options.real);
+  const int64_t chunk = std::clamp(kChunkLogits / config.vocab_size, kFewestRows, kMostRows);
+  const int64_t logits = std::min(chunk, most_tokens(options)) + options.cached_sequences;
+  const bool sums = learns && !config.tied && options.extent.kept > chunk;
+  return static_cast<uint64_t>((logits + (sums ? config.dim : 0)) * config.vocab_size) *
+         runtime::size_of(options.real);
+}
+
+/// Beside the weights themselves: a checkpoint is written in pieces, or of several ranks a tensor at a time.
+uint64_t checkpoint_bytes(const std::vector<ParameterInfo>& table, const MemoryPlanOptions& options) {
+  const uint64_t at_once =
+      options.ranks > 1 ? largest(table)
+                        : std::min(largest(table), static_cast<uint64_t>(model::SafetensorsWriter::kPiece));
+  return 2 * at_once * runtime::size_of(options.real);
 }
 
 }  // namespace
 
+MemoryPlanOptions memory_options(const TrainOptions& options) {
+  MemoryPlanOptions plan;
+  plan.compute = options.compute;
+  plan.recompute = options.recompute;
+  plan.optimizer = options.optimizer;
+  return plan;
+}
+
 uint64_t MemoryPlan::total() const {
   uint64_t sum = 0;
-  for (const auto& [name, bytes] : parts) sum += bytes;
+  for (const auto& part : parts) sum += part.bytes;
   return sum;
+}
+
+void MemoryPlan::add(const std::string& model, const MemoryPlan& plan) {
+  for (const auto& part : plan.parts) {
+    const auto same = std::find_if(parts.begin(), parts.end(), [&](const Part& other) {
+      return part.is_shared && other.is_shared && other.name == part.name;
+    });
+    if (same != parts.end()) {
+      same->bytes = std::max(same->bytes, part.bytes);
+    } else if (part.bytes > 0) {
+      parts.push_back({part.is_shared ? part.name : model + ": " + part.name, part.bytes, part.is_shared});
+    }
+  }
 }
 
 MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& options) {
@@ -73,20 +112,37 @@ MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& opt
                  moments = parameters + elements(second_moments(table, options.optimizer)) * real;
   MemoryPlan plan;
   plan.parts = {{"parameters", parameters},
-                {"packed weights", packed_bytes(table, options)},
+                packed_weights(table, options),
                 {"gradients", parameters},
                 {"optimizer state", moments / static_cast<uint64_t>(options.ranks)},
                 {"activations of one micro-batch", activations(config, options)},
-                {"head", head_bytes(config, options)},
-                {"a checkpoint while it is written", 2 * largest(table) * real}};
+                {"head", head_bytes(config, options, true), true},
+                {"a checkpoint while it is written", checkpoint_bytes(table, options), true}};
+  if (options.optimizer == OptimizerKind::muon) {
+    plan.parts.push_back(
+        {"one update of Muon", static_cast<uint64_t>(Muon::bytes(table, options.real)), true});
+  }
+  if (options.cached_sequences > 0)
+    plan.parts.push_back({"cached keys and values", key_value_bytes(config, options)});
   if (options.ranks > 1)
-    plan.parts.emplace_back("own part of the summed gradients",
-                            parameters / static_cast<uint64_t>(options.ranks));
+    plan.parts.push_back(
+        {"own part of the summed gradients", parameters / static_cast<uint64_t>(options.ranks)});
   return plan;
 }
 
-void report_memory(const MemoryPlan& plan, std::optional<uint64_t> available) {
-  for (const auto& [name, bytes] : plan.parts) log::info("memory: ", name, ": ", format_bytes(bytes));
+MemoryPlan plan_frozen(const model::Config& config, const MemoryPlanOptions& options) {
+  const auto table = model::parameter_table(config);
+  MemoryPlan plan;
+  plan.parts = {{"parameters", elements(table) * runtime::size_of(options.real)},
+                packed_weights(table, options),
+                {"activations of one micro-batch", activations(config, options)},
+                {"head", head_bytes(config, options, false), true}};
+  return plan;
+}
+
+void report_memory(const MemoryPlan& plan, uint64_t limit) {
+  const auto available = limit > 0 ? std::optional<uint64_t>(limit) : available_memory();
+  for (const auto& part : plan.parts) log::info("memory: ", part.name, ": ", format_bytes(part.bytes));
   log::info("memory: sum: ", format_bytes(plan.total()),
             available ? str(" of ", format_bytes(*available)) : std::string());
   if (!available || plan.total() <= *available) return;

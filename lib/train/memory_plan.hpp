@@ -4,37 +4,52 @@
 // run that cannot fit says so in its first second and not at its first checkpoint.
 
 #include <cstdint>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "model/config.hpp"
 #include "model/recompute.hpp"
 #include "runtime/tensor.hpp"
 #include "train/optimizer.hpp"
+#include "train/trainer.hpp"
 
 namespace gristmill::train {
 
 struct MemoryPlanOptions {
-  int64_t micro_batch_tokens = 1;
-  bool validates = false;  ///< a forward pass that keeps nothing has two layers' memory of its own
+  model::PassExtent extent;      ///< the most tokens of one pass
+  int64_t objective_bytes = 0;   ///< what the objective has beside the model's passes
+  int64_t cached_sequences = 0;  ///< generated side by side …
+  int64_t cached_positions = 0;  ///< … and the longest of them: keys and values
   runtime::DType real = runtime::DType::f32, compute = runtime::DType::f32;
   model::Recompute recompute = model::Recompute::norms;
   OptimizerKind optimizer = OptimizerKind::adamw;
   int ranks = 1;  ///< that share the optimizer's state
 };
 
+/// Types, level and optimizer of a run.
+MemoryPlanOptions memory_options(const TrainOptions& options);
+
 /// Parts and their bytes, in the order in which a step needs them.
 struct MemoryPlan {
-  std::vector<std::pair<std::string, uint64_t>> parts;
+  struct Part {
+    std::string name;
+    uint64_t bytes = 0;
+    bool is_shared = false;  ///< working memory of the device: of several models the largest counts
+  };
+  std::vector<Part> parts;
+
   uint64_t total() const;
+  /// Takes over the parts of one more model, under its name ("critic: gradients"); empty parts are left out.
+  void add(const std::string& model, const MemoryPlan& plan);
 };
 
+/// A model that is trained: parameters, gradients, moments, one micro-batch.
 MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& options);
+/// A model that is only run, with passes of `options.extent.passing` tokens.
+MemoryPlan plan_frozen(const model::Config& config, const MemoryPlanOptions& options);
 
-/// Says the parts and the sum. More than `available` (nothing = not known) is Error{device} that says what
-/// makes it less.
-void report_memory(const MemoryPlan& plan, std::optional<uint64_t> available);
+/// Says the parts and the sum. More than `limit` bytes, or with 0 than what the machine has to spare, is
+/// Error{device} that says what makes it less.
+void report_memory(const MemoryPlan& plan, uint64_t limit);
 
 }  // namespace gristmill::train

@@ -41,6 +41,29 @@ Muon::Muon(runtime::Device& device)
       polynomial_(device),
       sum_(device, runtime::DType::f64, 1, 1) {}
 
+runtime::ArenaParts Muon::parts(Muon* place, const std::vector<model::ParameterInfo>& table,
+                                runtime::DType real) {
+  int64_t size = 0, side = 0;
+  for (const auto& info : table) {
+    if (!is_hidden_matrix(info)) continue;
+    size = std::max(size, info.size());
+    side = std::max(side, std::min(info.rows, info.cols));
+  }
+  runtime::ArenaParts parts;
+  for (const auto member : {&Muon::direction_, &Muon::next_}) parts.add(place, member, real, size);
+  for (const auto member : {&Muon::gram_, &Muon::square_, &Muon::polynomial_})
+    parts.add(place, member, real, side * side);
+  return parts;
+}
+
+int64_t Muon::bytes(const std::vector<model::ParameterInfo>& table, runtime::DType real) {
+  return parts(nullptr, table, real).bytes();
+}
+
+void Muon::reserve(const std::vector<model::ParameterInfo>& table) {
+  arena_ = parts(this, table, device_->real()).allocate(*device_);
+}
+
 void Muon::scaled(View out, double scale, ConstView in) {
   device_->backend().fill(out, 0);
   device_->backend().axpy(out, scale, in);

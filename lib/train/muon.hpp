@@ -13,7 +13,11 @@
 // usually has, so that one learning rate and one weight decay serve both. The quintic iteration brings the
 // singular values near 1 (0.7 to 1.2), not to it: its coefficients trade that for speed.
 
+#include <cstdint>
+#include <vector>
+
 #include "model/parameters.hpp"
+#include "runtime/arena.hpp"
 #include "runtime/backend.hpp"
 #include "runtime/device.hpp"
 
@@ -30,6 +34,10 @@ struct MuonStep {
 class Muon {
  public:
   explicit Muon(runtime::Device& device);
+  /// Bytes that the updates of a table's hidden matrices take, one after another.
+  static int64_t bytes(const std::vector<model::ParameterInfo>& table, runtime::DType real);
+  /// Allocates them at once.
+  void reserve(const std::vector<model::ParameterInfo>& table);
 
   /// One update of a weight; all three are rows × cols. Waits for the device.
   void update(runtime::View weight, runtime::View momentum, runtime::ConstView gradient,
@@ -39,13 +47,15 @@ class Muon {
   runtime::View orthogonalize(runtime::View x);
 
  private:
+  static runtime::ArenaParts parts(Muon* place, const std::vector<model::ParameterInfo>& table,
+                                   runtime::DType real);
   /// out = scale · in.
   void scaled(runtime::View out, double scale, runtime::ConstView in);
   double norm(runtime::ConstView x);
 
   runtime::Device* device_;
   runtime::Scratch direction_, next_, gram_, square_, polynomial_;
-  runtime::Buffer sum_;
+  runtime::Buffer sum_, arena_;
 };
 
 }  // namespace gristmill::train

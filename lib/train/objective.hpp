@@ -35,6 +35,10 @@ class Objective {
   };
   virtual std::vector<Trainee> trainees() = 0;
 
+  /// Allocates what the largest micro-batch takes, in one piece a model. Called once before the first step,
+  /// when the level of recomputing is set and a checkpoint is loaded.
+  virtual void reserve() {}
+
   /// Number of optimizer steps in all; the schedule needs it beforehand.
   virtual int64_t total_steps() const = 0;
   /// Computes the gradients of optimizer step `step` (0-based), all micro-batches of it, divided by the

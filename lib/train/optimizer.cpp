@@ -88,6 +88,7 @@ Optimizer::Optimizer(runtime::Device& device, const std::vector<model::Parameter
       sum_(device, runtime::DType::f64, 1, 1),
       muon_(device) {
   plan(m_.table());
+  if (!hidden_.empty()) muon_.reserve(m_.table());
 }
 
 void Optimizer::plan(const std::vector<model::ParameterInfo>& table) {
@@ -187,6 +188,8 @@ void Optimizer::save_set(model::SafetensorsWriter& writer, const ParameterSet& s
     if (set.device().real() == runtime::DType::f64) {
       writer.add(name, info.shape,
                  Writer::Values<double>([this, &set, &info] { return whole<double>(set, info); }));
+    } else if (ranks_ == nullptr) {
+      writer.add(name, info.shape, set.device(), set.view(info.name));
     } else {
       writer.add(name, info.shape,
                  Writer::Values<float>([this, &set, &info] { return whole<float>(set, info); }));

@@ -110,6 +110,47 @@ PretrainObjective::PretrainObjective(model::Transformer& model, shard::TokenSet 
   if (held_out_->ids.size() < 2) fail(Kind::input, "the held-out data hold fewer than two tokens");
 }
 
+model::PassExtent pretrain_extent(const PretrainOptions& options, int64_t context, int64_t ids,
+                                  int64_t anneal_ids, int64_t held_out_ids) {
+  const auto window = [&](int64_t of) { return std::clamp<int64_t>(of - 1, 1, context); };
+  const auto windows_in = [&](int64_t tokens) { return std::max<int64_t>(1, tokens / window(ids)); };
+  const int64_t group = windows_in(options.micro_batch_tokens),
+                whole = std::min(group, windows_in(options.batch_tokens));
+  model::PassExtent extent;
+  extent.kept = whole * std::max(window(ids), anneal_ids > 0 ? window(anneal_ids) : 0);
+  if (held_out_ids > 0) extent.passing = std::min(group * window(held_out_ids), held_out_ids - 1);
+  return extent;
+}
+
+runtime::ArenaParts PretrainObjective::parts(PretrainObjective* place, const model::Config& config,
+                                             const model::PassExtent& extent, DType real,
+                                             const PretrainOptions& options) {
+  const int64_t tokens = std::max(extent.kept, extent.passing);
+  runtime::ArenaParts parts;
+  parts.add(place, &PretrainObjective::targets_, DType::i32, tokens);
+  parts.add(place, &PretrainObjective::log_probs_, real, tokens);
+  parts.add(place, &PretrainObjective::upstream_, real, extent.kept);
+  parts.add(place, &PretrainObjective::dhidden_, real, extent.kept * config.dim);
+  if (options.z_loss <= 0) return parts;
+  parts.add(place, &PretrainObjective::lse_, real, extent.kept);
+  parts.add(place, &PretrainObjective::dlse_, real, extent.kept);
+  return parts;
+}
+
+int64_t PretrainObjective::bytes(const model::Config& config, const model::PassExtent& extent, DType real,
+                                 const PretrainOptions& options) {
+  return parts(nullptr, config, extent, real, options).bytes();
+}
+
+void PretrainObjective::reserve() {
+  const auto size = [](const shard::TokenSet& tokens) { return static_cast<int64_t>(tokens.ids.size()); };
+  const auto extent =
+      pretrain_extent(options_, model_.config().context, size(main_.tokens()),
+                      anneal_ ? size(anneal_->tokens()) : 0, held_out_ ? size(*held_out_) : 0);
+  model_.reserve(extent);
+  arena_ = parts(this, model_.config(), extent, model_.device().real(), options_).allocate(model_.device());
+}
+
 int64_t PretrainObjective::windows_in(int64_t tokens) const {
   return std::max<int64_t>(1, tokens / main_.windows().window_tokens(0));
 }

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "model/transformer.hpp"
+#include "runtime/arena.hpp"
 #include "runtime/device.hpp"
 #include "shard/tokens.hpp"
 #include "train/objective.hpp"
@@ -78,8 +79,17 @@ class WindowStream {
   int64_t epoch_ = -1;
 };
 
+/// The most tokens of a micro-batch, and of one in validation, for so many ids of training, annealing and
+/// held-out data (0 = there are none).
+model::PassExtent pretrain_extent(const PretrainOptions& options, int64_t context, int64_t ids,
+                                  int64_t anneal_ids, int64_t held_out_ids);
+
 class PretrainObjective : public Objective {
  public:
+  /// Bytes that reserve() allocates beside the model's own.
+  static int64_t bytes(const model::Config& config, const model::PassExtent& extent, runtime::DType real,
+                       const PretrainOptions& options);
+
   /// All token sets must fit the model's vocabulary (Error{input}). `ranks` (null = one) share the
   /// micro-batches.
   PretrainObjective(model::Transformer& model, shard::TokenSet tokens,
@@ -88,6 +98,7 @@ class PretrainObjective : public Objective {
 
   std::vector<Trainee> trainees() override { return {{"model", &model_, ranks_}}; }
   int64_t total_steps() const override { return plan_->steps(); }
+  void reserve() override;
   void accumulate(int64_t step, StepMetrics& metrics) override;
   /// "val_loss" (nats a token) and "val_perplexity" over all held-out tokens.
   std::map<std::string, double> validate() override;
@@ -101,6 +112,9 @@ class PretrainObjective : public Objective {
     const WindowSet* windows;
     int64_t index;
   };
+  static runtime::ArenaParts parts(PretrainObjective* place, const model::Config& config,
+                                   const model::PassExtent& extent, runtime::DType real,
+                                   const PretrainOptions& options);
   StepPlanOptions plan_options() const;
   int64_t windows_in(int64_t tokens) const;
   std::vector<Chosen> choose(int64_t step);
@@ -119,7 +133,7 @@ class PretrainObjective : public Objective {
   std::unique_ptr<WindowStream> anneal_;  ///< null without annealing data
   std::unique_ptr<StepPlan> plan_;
   runtime::Scratch targets_, upstream_, log_probs_, lse_, dlse_, dhidden_;
-  runtime::Buffer sum_;
+  runtime::Buffer sum_, arena_;
 };
 
 }  // namespace gristmill::train

@@ -53,8 +53,6 @@ void add_data_flags(cli::Tool& tool, PretrainRunOptions& options) {
   tool.option("--z-loss", pretrain.z_loss,
               "weight of the squared log of the softmax's sum (1e-4 is usual; costs one more product of the "
               "head); 0 = off");
-  tool.size_option("--memory-limit", options.memory_limit,
-                   "refuse to start a run that needs more; 0 = what the machine has to spare");
 }
 
 void put_shape(Json& json, const ShapeOptions& shape) {

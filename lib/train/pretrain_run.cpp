@@ -10,7 +10,6 @@
 #include "base/file.hpp"
 #include "base/hash.hpp"
 #include "base/log.hpp"
-#include "base/memory.hpp"
 #include "model/model_directory.hpp"
 #include "train/memory_plan.hpp"
 
@@ -125,24 +124,19 @@ Data read_data(const PretrainRunOptions& options, const std::string& tokenizer) 
   return data;
 }
 
+int64_t size_of(const std::optional<shard::TokenSet>& tokens) {
+  return tokens ? static_cast<int64_t>(tokens->ids.size()) : 0;
+}
+
 void check_memory(const model::Config& config, const Data& data, const PretrainRunOptions& options,
                   int ranks) {
-  const auto& pretrain = options.pretrain;
-  const auto ids = static_cast<int64_t>(data.tokens.ids.size());
-  const int64_t window = std::max<int64_t>(1, std::min(config.context, ids - 1));
-  const auto whole_windows = [&](int64_t tokens) { return std::max<int64_t>(1, tokens / window) * window; };
-  MemoryPlanOptions plan;
-  plan.validates = data.held_out.has_value();
-  plan.micro_batch_tokens = whole_windows(pretrain.micro_batch_tokens);
-  if (!plan.validates)
-    plan.micro_batch_tokens = std::min(plan.micro_batch_tokens, whole_windows(pretrain.batch_tokens));
-  plan.compute = options.train.compute;
-  plan.recompute = options.train.recompute;
-  plan.optimizer = options.train.optimizer;
+  MemoryPlanOptions plan = memory_options(options.train);
   plan.ranks = ranks;
-  const auto available =
-      options.memory_limit > 0 ? std::optional<uint64_t>(options.memory_limit) : available_memory();
-  report_memory(plan_memory(config, plan), available);
+  plan.extent =
+      pretrain_extent(options.pretrain, config.context, static_cast<int64_t>(data.tokens.ids.size()),
+                      size_of(data.anneal), size_of(data.held_out));
+  plan.objective_bytes = PretrainObjective::bytes(config, plan.extent, plan.real, options.pretrain);
+  report_memory(plan_memory(config, plan), options.train.memory_limit);
 }
 
 }  // namespace

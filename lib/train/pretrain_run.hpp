@@ -43,7 +43,6 @@ struct PretrainRunOptions {
   double rope_theta = 0;       ///< base of the rotary embedding; 0 = as the model has it
   std::string batch_ramp;      ///< "A:B", see PretrainOptions; empty = off
   bool anneal_given = false;   ///< an option of the annealing was given: Error{usage} without anneal_data
-  uint64_t memory_limit = 0;   ///< bytes; 0 = what the machine has to spare
   PretrainOptions pretrain;
   TrainOptions train;
   std::string device = "auto";

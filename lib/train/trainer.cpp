@@ -88,10 +88,14 @@ class Loop {
   }
 
   void run() {
-    if (is_first()) open_run_directory(options_.run_dir, options_.resume);
+    if (is_first()) {
+      check_export(options_.export_to);
+      open_run_directory(options_.run_dir, options_.resume);
+    }
     if (ranks() != nullptr) ranks()->meet();
     if (options_.resume) load();
     require_same_step();
+    objective_.reserve();
     if (is_first()) {
       write_config(options_.run_dir, state_.record);
       metrics_ = std::make_unique<MetricsLog>(options_.run_dir, state_.step);
@@ -113,6 +117,7 @@ class Loop {
     if (saved_step_ != state_.step) save();
     progress::clear();
     log::info("finished ", total_, " steps, ", state_.tokens, " tokens: ", last_checkpoint_);
+    if (is_first()) export_model(*trainees_.front().model, tokenizer_, options_.export_to);
   }
 
  private:

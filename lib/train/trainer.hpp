@@ -9,6 +9,7 @@
 #include "base/json.hpp"
 #include "model/recompute.hpp"
 #include "runtime/device.hpp"
+#include "train/export.hpp"
 #include "train/objective.hpp"
 #include "train/optimizer.hpp"
 #include "train/schedule.hpp"
@@ -30,6 +31,8 @@ struct TrainOptions {
   int64_t keep_checkpoints = 2;
   bool resume = false;  ///< go on from the last checkpoint, or start if there is none
   uint64_t seed = 1;
+  uint64_t memory_limit = 0;  ///< bytes that a run may plan to hold; 0 = what the machine has to spare
+  ExportOptions export_to;    ///< what is written for others when the run is finished
 };
 
 /// Runs the objective to its end in `options.run_dir` (config.toml, metrics.jsonl, checkpoints/step-N/,
@@ -37,8 +40,7 @@ struct TrainOptions {
 /// difference is Error{usage} listing the keys. An existing run directory without `resume` is Error{usage}.
 /// SIGTERM and SIGUSR1 save a checkpoint and throw Stopped. A non-finite loss or gradient norm is
 /// Error{input} naming the step and the last good checkpoint, and weights or moments that are not finite are
-/// never saved. `tokenizer_directory` is copied into each
-/// checkpoint ("" = none).
+/// never saved. `tokenizer_directory` is copied into each checkpoint ("" = none) and into the export.
 void run(Objective& objective, const TrainOptions& options, const Json& record,
          const std::string& tokenizer_directory);
 

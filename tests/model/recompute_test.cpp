@@ -14,45 +14,13 @@
 #include "model/transformer.hpp"
 #include "runtime/device.hpp"
 #include "support/catch.hpp"
+#include "support/counting_device.hpp"
 
 using namespace gristmill;
 using model::Recompute;
 using runtime::DType;
 
 namespace {
-
-/// A device that counts the bytes that are held.
-class CountingDevice final : public runtime::Device {
- public:
-  explicit CountingDevice(std::unique_ptr<runtime::Device> inner) : inner_(std::move(inner)) {}
-  std::string name() const override { return inner_->name(); }
-  DType real() const override { return inner_->real(); }
-  DType compute() const override { return inner_->compute(); }
-  runtime::Backend& backend() override { return inner_->backend(); }
-  void* allocate(size_t bytes) override {
-    void* memory = inner_->allocate(bytes);
-    sizes_.emplace_back(memory, bytes);
-    held_ += static_cast<int64_t>(bytes);
-    return memory;
-  }
-  void release(void* memory) noexcept override {
-    for (auto& [place, bytes] : sizes_) {
-      if (place != memory) continue;
-      held_ -= static_cast<int64_t>(bytes);
-      place = nullptr;
-    }
-    inner_->release(memory);
-  }
-  void write(void* to, const void* host, size_t bytes) override { inner_->write(to, host, bytes); }
-  void read(void* host, const void* from, size_t bytes) override { inner_->read(host, from, bytes); }
-  void synchronize() override { inner_->synchronize(); }
-  int64_t held() const { return held_; }
-
- private:
-  std::unique_ptr<runtime::Device> inner_;
-  std::vector<std::pair<void*, size_t>> sizes_;
-  int64_t held_ = 0;
-};
 
 std::vector<model::Config> all_kinds() {
   model::Config one_layer = test::small_llama(true);
@@ -115,26 +83,48 @@ TEST_CASE("gradients are the same bits at every level of recomputing", "[model]"
   }
 }
 
-TEST_CASE("activations take the bytes that were announced", "[model]") {
+TEST_CASE("a model allocates at once what was announced, and nothing more in a step", "[model]") {
   for (const auto& config : all_kinds()) {
     for (const auto level : kLevels) {
       for (const auto type : {DType::f32, DType::f64, DType::bf16}) {
-        CountingDevice device(type == DType::bf16 ? runtime::open_device("cpu", 1, type)
-                                                  : runtime::open_reference_device(type));
+        test::CountingDevice device(type == DType::bf16 ? runtime::open_device("cpu", 1, type)
+                                                        : runtime::open_reference_device(type));
         model::Transformer model(device, config);
         model.set_recompute(level);
         test::randomize(model, 5);
         model.gradients();
         const auto batch = three_documents(config);
         const int64_t before = device.held();
-        test::cross_entropy(model, batch, targets_of(batch), true);  // frees its own buffers
-        const auto starts = static_cast<int64_t>(batch.document_starts.size());
-        const int64_t as_if_documents = 4 * (batch.tokens() + 1 - starts);
+        const model::PassExtent extent{batch.tokens(), batch.tokens()};
+        model.reserve(extent);
         INFO(config.to_json().dump() << " level " << static_cast<int>(level));
-        CHECK(device.held() - before + as_if_documents ==
-              model::activation_bytes(config, batch.tokens(), device.real(), device.compute(), level));
+        CHECK(device.held() - before ==
+              model::activation_bytes(config, extent, device.real(), device.compute(), level));
+        const int64_t reserved = device.held();
+        test::cross_entropy(model, batch, targets_of(batch), true);  // frees its own buffers
+        model.forward(batch, false);
+        CHECK(device.held() == reserved);
       }
     }
+  }
+}
+
+TEST_CASE("gradients in memory reserved for more tokens are those of memory that grows", "[model]") {
+  for (const auto& config : all_kinds()) {
+    const auto device = runtime::open_device("cpu", 2, DType::bf16);
+    const auto batch = three_documents(config);
+    std::vector<std::vector<float>> gradients;
+    for (const int64_t tokens : {int64_t{0}, batch.tokens() - 5, batch.tokens() + 9}) {
+      model::Transformer model(*device, config);
+      test::randomize(model, 5);
+      if (tokens > 0) model.reserve({tokens, 1});
+      for (int repeat = 0; repeat < 2; ++repeat) {
+        model.zero_gradients();
+        test::cross_entropy(model, batch, targets_of(batch), true);
+        gradients.push_back(runtime::read_float(*device, model.gradients().all()));
+      }
+    }
+    for (const auto& values : gradients) CHECK(values == gradients.front());
   }
 }
 
@@ -142,7 +132,7 @@ TEST_CASE("recomputing more takes less memory, and bf16 activations less than th
   model::Config config;
   config.layers = 12;
   const auto bytes = [&](Recompute level, DType compute) {
-    return model::activation_bytes(config, 4096, DType::f32, compute, level);
+    return model::activation_bytes(config, {4096, 0}, DType::f32, compute, level);
   };
   CHECK(bytes(Recompute::norms, DType::f32) < bytes(Recompute::none, DType::f32));
   CHECK(bytes(Recompute::block, DType::f32) < bytes(Recompute::norms, DType::f32) / 3);
