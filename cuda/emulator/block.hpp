@@ -70,7 +70,6 @@ class Block {
     uint32_t mask = 0, votes = 0;
   };
   void arrive(Warp& warp, const Instruction& in, uint32_t mask, uint32_t votes);
-  uint64_t steps() const { return counters.warp_instructions; }
 
   const Grid& grid;
   std::vector<std::byte> shared;  ///< from kSharedBase on

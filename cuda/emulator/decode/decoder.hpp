@@ -62,7 +62,6 @@ class Decoder {
   /// A 32- or 64-bit address register as a value, for cvta and isspacep.
   uint32_t bits_of_register(const Operand& operand) const;
 
-  const Draft& draft() const { return draft_; }
   /// Adds the instruction to the draft; a modifier that nobody took is refused.
   void finish();
   [[noreturn]] void refuse(std::string_view why) const;

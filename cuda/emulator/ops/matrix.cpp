@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "emulator/block.hpp"
 #include "emulator/numeric.hpp"
@@ -80,6 +81,9 @@ float half(uint32_t bits) {
 /// A 32-bit float of which 19 bits count.
 float tf32(uint32_t bits) { return std::bit_cast<float>(bits & 0xffffe000u); }
 
+/// Eight floats that the compiler keeps in vector registers; left to itself it turns the loops around.
+using Row [[gnu::vector_size(32)]] = float;
+
 template <size_t kDepth>
 struct Fragments {
   float a[kRows][kDepth], b[kDepth][kCols];
@@ -138,12 +142,13 @@ void run_mma(Warp& warp, const Instruction& in, uint32_t mask) {
       c[lane / 4 + 8 * (r >> 1)][lane % 4 * 2 + (r & 1)] = get<float>(reg, lane);
   }
   for (size_t i = 0; i < kRows; ++i) {
-    float row[kCols];  // stays in registers
-    for (size_t j = 0; j < kCols; ++j) row[j] = c[i][j];
+    Row sum, factors;
+    std::memcpy(&sum, c[i], sizeof sum);
     for (size_t k = 0; k < kDepth; ++k) {
-      for (size_t j = 0; j < kCols; ++j) row[j] += in_order.a[i][k] * in_order.b[k][j];
+      std::memcpy(&factors, in_order.b[k], sizeof factors);
+      sum += in_order.a[i][k] * factors;
     }
-    for (size_t j = 0; j < kCols; ++j) c[i][j] = row[j];
+    std::memcpy(c[i], &sum, sizeof sum);
   }
   for (size_t r = 0; r < 4; ++r) {
     each_lane<float>(warp.at(regs[10 + r]), mask, [&](size_t lane) {
