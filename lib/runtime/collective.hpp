@@ -5,7 +5,7 @@
 // A sum over ranks is ordered: each element is ((r0 + r1) + r2) + … in the device's precision, as one process
 // adds what it computes one after another, so that the number of ranks does not change a bit. That rules out
 // MPI_SUM, whose order is the library's: the parts travel to the rank that owns the sum, which adds them
-// itself. All exchange goes in pieces of bounded size; beside its model a rank holds some 32 MiB for it.
+// itself (arena_exchange.hpp).
 
 #include <cstddef>
 #include <cstdint>
@@ -34,8 +34,10 @@ class Collective {
   virtual std::string name() const = 0;  ///< "local", "Open MPI", for people
   virtual int rank() const = 0;          ///< 0 … size() - 1
   virtual int size() const = 0;
+  /// Ranks that share this machine and its memory, this one among them.
+  virtual int on_this_machine() const { return size(); }
   /// Sends out[q] to each rank q and fills in[p] with what rank p sends here. All ranks call it together;
-  /// lengths agree pairwise, empty = nothing.
+  /// lengths agree pairwise, empty = nothing. Error{device} when a rank was seen to be gone.
   virtual void exchange(const Parts& out, const Places& in) = 0;
   /// The last call of a rank that came to its end in order: waits for the others.
   virtual void leave() {}
@@ -61,15 +63,6 @@ std::unique_ptr<Collective> open_collective();
 std::vector<double> gather_values(Collective& ranks, std::span<const double> mine);
 /// Rank r's text at [r].
 std::vector<std::string> gather_texts(Collective& ranks, const std::string& mine);
-
-/// sum[i] += rank 0's values[ranges[me].first + i], then rank 1's and so on, of the first `contributors`
-/// ranks. `values` is 1 × n and ranges[q], which may overlap, is what rank q wants; `sum` is
-/// 1 × ranges[me].size.
-void add_in_order(Collective& ranks, Device& device, View sum, ConstView values,
-                  std::span<const Range> ranges, int64_t contributors);
-
-/// Fills `values` (1 × n) with every range from the rank it belongs to: values[ranges[q]] of rank q.
-void share(Collective& ranks, Device& device, View values, std::span<const Range> ranges);
 
 /// A tensor whose parts lie behind each other on the ranks, put together on rank 0 (empty elsewhere): `mine`
 /// is 1 × sizes[me], absent where that is 0. `Real` is the host's float or double for device.real().

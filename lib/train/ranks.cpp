@@ -64,6 +64,7 @@ std::vector<Range> partition(const std::vector<ParameterInfo>& table, int64_t to
 Ranks::Ranks(runtime::Collective& collective, runtime::Device& device, std::vector<Range> owned)
     : collective_(&collective),
       device_(&device),
+      exchange_(collective, device),
       owned_(std::move(owned)),
       summed_(with_whole_blocks(owned_)) {
   if (static_cast<int>(owned_.size()) != size()) fail(Kind::internal, "one range a rank is needed");
@@ -75,7 +76,7 @@ Ranks::Ranks(runtime::Collective& collective, runtime::Device& device, std::vect
 std::vector<double> Ranks::end_round(ParameterSet& gradients, int64_t contributors,
                                      std::span<const double> values) {
   if (size() == 1) return {values.begin(), values.end()};
-  runtime::add_in_order(*collective_, *device_, sum_.view(), gradients.all(), summed_, contributors);
+  exchange_.add_in_order(sum_.view(), gradients.all(), summed_, contributors);
   device_->backend().fill(gradients.all(), 0);
   return in_order(contributors, values);
 }
@@ -111,9 +112,7 @@ double Ranks::norm(const ParameterSet& set) {
   return std::sqrt(sum);
 }
 
-void Ranks::share(ParameterSet& parameters) {
-  runtime::share(*collective_, *device_, parameters.all(), owned_);
-}
+void Ranks::share(ParameterSet& parameters) { exchange_.share(parameters.all(), owned_); }
 
 bool Ranks::any(bool mine) {
   if (size() == 1) return mine;

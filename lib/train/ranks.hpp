@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "model/parameters.hpp"
+#include "runtime/arena_exchange.hpp"
 #include "runtime/collective.hpp"
 #include "runtime/device.hpp"
 
@@ -71,6 +72,7 @@ class Ranks {
  private:
   runtime::Collective* collective_;
   runtime::Device* device_;
+  runtime::ArenaExchange exchange_;
   std::vector<runtime::Range> owned_;   ///< by rank
   std::vector<runtime::Range> summed_;  ///< the same, and the rest of the last block of norm()
   runtime::Buffer sum_;                 ///< of the step's gradients in summed_; absent with one rank

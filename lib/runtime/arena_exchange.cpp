@@ -1,0 +1,109 @@
+#include "runtime/arena_exchange.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "runtime/backend.hpp"
+
+namespace gristmill::runtime {
+
+namespace {
+
+constexpr int64_t kPieces = int64_t{2} << 20;  ///< bytes that go out, and come in, at once
+constexpr int64_t kLeast = int64_t{64} << 10;  ///< bytes of one message, however many ranks there are
+
+size_t index(int64_t value) { return static_cast<size_t>(value); }
+
+/// The `step`th piece of a range.
+Range piece(Range range, int64_t step, int64_t length) {
+  const int64_t first = std::min(range.size, step * length);
+  return {range.first + first, std::min(length, range.size - first)};
+}
+
+}  // namespace
+
+/// Cuts ranges into pieces that together stay within kPieces; all ranks count the same number of steps.
+struct ArenaExchange::Steps {
+  Steps(int ranks, std::span<const Range> ranges, DType real) {
+    length = std::max(kLeast, kPieces / std::max(1, ranks - 1)) / static_cast<int64_t>(size_of(real));
+    for (const Range& range : ranges) count = std::max(count, (range.size + length - 1) / length);
+  }
+  int64_t length = 0, count = 0;
+};
+
+ArenaExchange::ArenaExchange(Collective& ranks, Device& device)
+    : ranks_(&ranks), device_(&device), sent_(index(ranks.size())), received_(index(ranks.size())) {}
+
+void ArenaExchange::check(std::span<const Range> ranges, ConstView arena) const {
+  if (static_cast<int>(ranges.size()) != ranks_->size()) fail(Kind::internal, "one range a rank is needed");
+  for (const Range& range : ranges) {
+    if (range.first < 0 || range.size < 0 || range.end() > arena.cols)
+      fail(Kind::internal, "a range beyond the arena");
+  }
+}
+
+/// Room for a range in a buffer, which only grows.
+std::span<std::byte> ArenaExchange::place(std::vector<std::byte>& buffer, Range range) {
+  const size_t bytes = index(range.size) * size_of(device_->real());
+  if (buffer.size() < bytes) buffer.resize(bytes);
+  return std::span(buffer).first(bytes);
+}
+
+std::span<const std::byte> ArenaExchange::read(ConstView arena, Range range, std::vector<std::byte>& buffer) {
+  const auto to = place(buffer, range);
+  if (!to.empty()) device_->read(to.data(), arena.col_range(range.first, range.size).data, to.size());
+  return to;
+}
+
+void ArenaExchange::add(View sum, std::span<const std::byte> received) {
+  if (!added_ || added_.view().cols < sum.cols) added_ = Buffer(*device_, device_->real(), 1, sum.cols);
+  const View part = added_.view().col_range(0, sum.cols);
+  device_->write(part.data, received.data(), received.size());
+  device_->backend().axpy(sum, 1, part);
+}
+
+void ArenaExchange::add_in_order(View sum, ConstView values, std::span<const Range> ranges,
+                                 int64_t contributors) {
+  check(ranges, values);
+  const auto count = index(ranks_->size()), me = index(ranks_->rank());
+  const auto from = index(std::min<int64_t>(contributors, ranks_->size()));
+  if (sum.cols != ranges[me].size) fail(Kind::internal, "a sum is as long as its range");
+  const Steps steps(ranks_->size(), ranges, device_->real());
+  for (int64_t step = 0; step < steps.count; ++step) {
+    Collective::Parts out(count);
+    Collective::Places in(count);
+    for (size_t q = 0; q < count && me < from; ++q)
+      if (q != me) out[q] = read(values, piece(ranges[q], step, steps.length), sent_[q]);
+    const Range mine = piece(ranges[me], step, steps.length);
+    for (size_t p = 0; p < from; ++p)
+      if (p != me) in[p] = place(received_[p], mine);
+    ranks_->exchange(out, in);
+    if (mine.size == 0) continue;
+    const View to = sum.col_range(mine.first - ranges[me].first, mine.size);
+    for (size_t p = 0; p < from; ++p) {
+      if (p != me) add(to, in[p]);
+      if (p == me) device_->backend().axpy(to, 1, values.col_range(mine.first, mine.size));
+    }
+  }
+}
+
+void ArenaExchange::share(View values, std::span<const Range> ranges) {
+  check(ranges, values);
+  const auto count = index(ranks_->size()), me = index(ranks_->rank());
+  const Steps steps(ranks_->size(), ranges, device_->real());
+  for (int64_t step = 0; step < steps.count && count > 1; ++step) {
+    Collective::Parts out(count, read(values, piece(ranges[me], step, steps.length), sent_[me]));
+    Collective::Places in(count);
+    out[me] = {};
+    for (size_t p = 0; p < count; ++p)
+      if (p != me) in[p] = place(received_[p], piece(ranges[p], step, steps.length));
+    ranks_->exchange(out, in);
+    for (size_t p = 0; p < count; ++p) {
+      const Range theirs = piece(ranges[p], step, steps.length);
+      if (p != me && theirs.size > 0)
+        device_->write(values.col_range(theirs.first, theirs.size).data, in[p].data(), in[p].size());
+    }
+  }
+}
+
+}  // namespace gristmill::runtime
