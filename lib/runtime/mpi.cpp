@@ -12,11 +12,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/environment.hpp"
 #include "base/error.hpp"
+#include "runtime/neighbours.hpp"
 
 namespace gristmill::runtime {
 namespace {
@@ -24,6 +27,10 @@ namespace {
 constexpr const char* kLibrary = "libmpi.so.40";
 constexpr size_t kLongestMessage = size_t{1} << 30;  // MPI counts in int
 constexpr auto kLongestPause = std::chrono::microseconds(200);
+// A launcher ends the ranks that are left when one dies, mostly within a second. Those that wait look
+// themselves: some launchers are told not to, and some first ask with SIGTERM, which a trainer answers when
+// its step is done, and then wait half a minute.
+constexpr auto kBetweenLooks = std::chrono::seconds(1), kLaunchersTime = std::chrono::seconds(5);
 constexpr int kTag = 1;
 constexpr int kThreadFunneled = 1;
 
@@ -94,11 +101,13 @@ class MpiCollective final : public Collective {
       fail(Kind::device, "the launcher started ", launched, " ranks, Open MPI sees ", size_,
            "; use Open MPI's mpirun, or srun --mpi=pmix");
     }
+    neighbours_.emplace(*this);
   }
 
   std::string name() const override { return "Open MPI"; }
   int rank() const override { return rank_; }
   int size() const override { return size_; }
+  int on_this_machine() const override { return neighbours_->count(); }
 
   void exchange(const Parts& out, const Places& in) override {
     std::vector<Handle> requests;
@@ -117,14 +126,14 @@ class MpiCollective final : public Collective {
     }
     const auto me = static_cast<size_t>(rank_);
     if (!out[me].empty()) std::memcpy(in[me].data(), out[me].data(), out[me].size());
-    wait(requests);
+    wait(requests, true);
   }
 
   void leave() override {
     // A barrier that sleeps: MPI_Finalize waits for the others too, but spins.
     std::vector<Handle> requests(1);
     mpi_.barrier(mpi_.world, requests.data());
-    wait(requests);
+    wait(requests, false);  // who was here first may be gone already
     mpi_.finalize();
   }
 
@@ -138,9 +147,12 @@ class MpiCollective final : public Collective {
   }
 
   /// Looks often at first, then sleeps between looks: MPI_Wait would keep a core busy that another rank may
-  /// need.
-  void wait(std::vector<Handle>& requests) {
+  /// need. Error{device} when a rank of this machine that is `needed` has ended.
+  void wait(std::vector<Handle>& requests, bool needed) {
+    using Clock = std::chrono::steady_clock;
     auto pause = std::chrono::microseconds(0);
+    auto next_look = Clock::now() + kBetweenLooks;
+    std::optional<Clock::time_point> seen_gone;
     for (int looks = 1, done = 0;; ++looks) {
       mpi_.testall(static_cast<int>(requests.size()), requests.data(), &done, nullptr);
       if (done != 0) return;
@@ -150,16 +162,31 @@ class MpiCollective final : public Collective {
       } else {
         std::this_thread::sleep_for(pause);
       }
+      if (!needed || looks % 64 != 0 || Clock::now() < next_look) continue;
+      next_look = Clock::now() + kBetweenLooks;
+      const auto ended = neighbours_ ? neighbours_->ended() : std::nullopt;
+      if (!ended) continue;
+      if (!seen_gone) seen_gone = Clock::now();
+      if (Clock::now() - *seen_gone < kLaunchersTime) continue;
+      fail(Kind::device, "rank ", *ended, " (process ", neighbours_->process(*ended).number,
+           ") is gone; no checkpoint was begun, start again with --resume");
     }
   }
 
   Library mpi_;
   int rank_ = 0, size_ = 1;
+  std::optional<Neighbours> neighbours_;
 };
 
 }  // namespace
 
 std::unique_ptr<Collective> open_mpi_collective(int64_t launched) {
+  // Open MPI takes its ranks from PMIx alone. Without it every process would take itself for the only one, or
+  // end with a page about how Open MPI was built.
+  if (!environment_variable("PMIX_RANK")) {
+    fail(Kind::device, "a launcher started ", launched == 0 ? str("several") : str(launched),
+         " ranks, but in a way that Open MPI cannot join; start with Open MPI's mpirun, or srun --mpi=pmix");
+  }
   return std::make_unique<MpiCollective>(launched);
 }
 
