@@ -125,6 +125,7 @@ BlockResult Block::run(uint32_t number) {
   for (Warp& warp : warps_) prepare(warp, number);
   Rng rng(grid.options.seed, stream_of(RandomStream::test, kWarpOrder << 40 | number));
   schedule(rng);
+  compare_warps();
   return {number, std::move(faults_), omitted_, counters, touches.take()};
 }
 
@@ -220,13 +221,23 @@ bool Block::release() {
   }
   ++counters.barriers;
   shadow.block_barrier();
+  compare_warps();
   finish_votes();
   for (Warp& warp : warps_) warp.release();
   return true;
 }
 
+void Block::compare_warps() {
+  for (const TouchLog::Conflict& conflict : touches.barrier()) {
+    add_fault(FaultKind::global_warp_race, conflict.touch.pc, conflict.touch.thread, conflict.address);
+  }
+}
+
 void Block::fault(FaultKind kind, const Warp& warp, const Instruction& in, uint32_t lane, uint64_t where) {
-  const uint32_t pc = pc_of(in);
+  add_fault(kind, pc_of(in), warp.thread(lane), where);
+}
+
+void Block::add_fault(FaultKind kind, uint32_t pc, uint32_t thread, uint64_t where) {
   for (RawFault& known : faults_) {
     if (known.kind == kind && known.pc == pc) {
       ++known.count;
@@ -237,7 +248,7 @@ void Block::fault(FaultKind kind, const Warp& warp, const Instruction& in, uint3
     ++omitted_;
     return;
   }
-  faults_.push_back({kind, pc, warp.thread(lane), where, 1});
+  faults_.push_back({kind, pc, thread, where, 1});
 }
 
 }  // namespace gristmill::emulator

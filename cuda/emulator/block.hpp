@@ -92,6 +92,8 @@ class Block {
   /// All live threads wait: lets them go on. False if none is left.
   bool release();
   void finish_votes();
+  void compare_warps();
+  void add_fault(FaultKind kind, uint32_t pc, uint32_t thread, uint64_t address);
 
   std::vector<std::byte> files_;
   std::vector<Warp> warps_;

@@ -8,12 +8,13 @@
 namespace gristmill::emulator {
 namespace {
 
-constexpr std::array<std::string_view, 25> kTexts = {
+constexpr std::array<std::string_view, 26> kTexts = {
     "global memory: outside every allocation",
     "global memory: misaligned",
     "global memory: read before anything was written",
     "global memory: written although it is read-only",
     "global memory: race with another block of the same launch",
+    "global memory: race with another warp of the block, without a barrier between",
     "shared memory: outside the block's memory",
     "shared memory: misaligned",
     "shared memory: read before anything was written",

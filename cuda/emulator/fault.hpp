@@ -16,6 +16,7 @@ enum class FaultKind : uint8_t {
   global_uninitialised,
   global_read_only,
   global_race,
+  global_warp_race,
   shared_out_of_bounds,
   shared_misaligned,
   shared_uninitialised,

@@ -21,7 +21,7 @@ namespace {
 
 constexpr uint32_t kMostThreads = 1024, kMostDepth = 64, kMostRows = 65535, kMostCols = 0x7fffffff;
 constexpr uint32_t kMostShared = 227 * 1024, kUsualShared = 48 * 1024;
-constexpr uint64_t kMostBlocks = uint64_t{1} << 30, kBlockOrder = uint64_t{1} << 40;
+constexpr uint64_t kMostBlocks = uint64_t{1} << 29, kBlockOrder = uint64_t{1} << 40;
 
 void check(const Kernel& kernel, const Launch& launch) {
   const auto refuse = [&](const std::string& why) { fail(Kind::device, "kernel ", kernel.name, ": ", why); };
@@ -35,7 +35,7 @@ void check(const Kernel& kernel, const Launch& launch) {
       block.count() > kMostThreads) {
     refuse(str("block ", block.x, " x ", block.y, " x ", block.z, ": at most 1024 threads, 64 deep"));
   }
-  if (grid.count() > kMostBlocks) refuse("more than 2^30 blocks: too many to emulate");
+  if (grid.count() > kMostBlocks) refuse("more than 2^29 blocks: too many to emulate");
   const auto& bound = kernel.max_threads;
   const uint64_t most = uint64_t{bound[0]} * bound[1] * bound[2];
   if (most > 0 && block.count() > most) refuse(str(block.count(), " threads, its launch bound is ", most));
@@ -122,7 +122,7 @@ class Collector {
                               detail + describe(raw), raw.count});
   }
   std::string describe(const RawFault& raw) const {
-    if (raw.kind <= FaultKind::global_race) return grid_.memory.describe(raw.address);
+    if (raw.kind <= FaultKind::global_warp_race) return grid_.memory.describe(raw.address);
     const bool has_offset =
         (raw.kind >= FaultKind::shared_out_of_bounds && raw.kind <= FaultKind::copy_in_flight) ||
         (raw.kind >= FaultKind::local_out_of_bounds && raw.kind <= FaultKind::parameter_out_of_bounds);

@@ -1,7 +1,8 @@
 #pragma once
 
-// Races between the blocks of a launch in global memory: two blocks touch the same bytes, one of them writes,
-// and not both are atomic. Each block notes the ranges it touches; they are compared block by block in the
+// Races in global memory: two blocks of a launch touch the same bytes, or two warps of a block between two
+// barriers, one of them writes, and not both are atomic. Each block notes the ranges that its warps touch.
+// Those of its own warps are compared at each barrier; those of different blocks after they ended, in the
 // order of the blocks, so that the faults do not depend on how many threads of the host ran them.
 
 #include <cstddef>
@@ -21,15 +22,17 @@ struct Touch {
   TouchKind kind = TouchKind::read;
 };
 
-/// What one block touches. Neighbouring ranges of an instruction become one.
+/// What one block touches. Neighbouring ranges of an instruction and a warp become one.
 class TouchLog {
  public:
   void begin_block(size_t instructions);
   void add(uint64_t address, uint32_t bytes, uint32_t pc, uint32_t thread, TouchKind kind) {
     const uint32_t last = last_[pc];
-    if (last != 0) {
+    if (kind != TouchKind::read) wrote_ = true;
+    if (last > current_) {
       Touch& touch = touches_[last - 1];
-      if (address >= touch.begin && address <= touch.begin + touch.bytes) {
+      if (touch.thread / 32 == thread / 32 && address >= touch.begin &&
+          address <= touch.begin + touch.bytes) {
         const uint64_t end = address + bytes - touch.begin;
         if (end <= kLongest) {
           if (end > touch.bytes) touch.bytes = static_cast<uint32_t>(end);
@@ -39,6 +42,13 @@ class TouchLog {
     }
     push(address, bytes, pc, thread, kind);
   }
+  struct Conflict {
+    Touch touch;
+    uint64_t address = 0;
+    uint32_t other_thread = 0;  ///< one of its warp
+  };
+  /// A barrier: compares the warps since the last one.
+  std::vector<Conflict> barrier();
   /// The ranges by instruction and address, each byte once an instruction.
   std::vector<Touch> take();
 
@@ -48,6 +58,8 @@ class TouchLog {
   void compact();
   std::vector<Touch> touches_;
   std::vector<uint32_t> last_;  ///< of each instruction: its last range + 1
+  size_t current_ = 0;          ///< ranges from here on belong to the time since the last barrier
+  bool wrote_ = false;          ///< since the last barrier
   size_t limit_ = 0;
 };
 
@@ -68,7 +80,7 @@ class TouchTable {
 
  private:
   struct Cell {
-    uint32_t writer = 0, reader = 0;  ///< block + 1; highest bits: written atomically, read by several
+    uint32_t writer = 0, reader = 0;  ///< the last one's number + 1; highest bits: atomically, by several
   };
   Cell* page(uint64_t number);
   /// The other block of a race, or UINT32_MAX.

@@ -69,6 +69,32 @@ TEST_CASE("a race between blocks names both, for any order and number of threads
   CHECK_THAT(emulator::to_string(fault), contains("st.global.u32 [%a], %b"));
 }
 
+TEST_CASE("warps of a block race in global memory unless a barrier lies between", "[emulator]") {
+  // %a is this thread's word, %q1 that of the thread 32 further or before.
+  const std::string other = "xor.b32 %r0, %t, 32; mul.wide.u32 %q1, %r0, 4; add.s64 %q1, %p, %q1;";
+  const auto race = [&](const std::string& body, uint64_t seed) {
+    return run(kernel(other + body), 64, {2}, {64}, seed);
+  };
+  const std::string own =
+      "mul.wide.u32 %q2, %b, 0; setp.eq.u32 %c1, %b, 0; @!%c1 bra DONE; ";  // one block alone
+  for (const uint64_t seed : {0, 1, 2, 3}) {
+    CHECK(only(race(own + "st.global.u32 [%a], 1; ld.global.u32 %r1, [%q1]; DONE:", seed),
+               FaultKind::global_warp_race));
+    CHECK(race(own + "st.global.u32 [%a], 1; bar.sync 0; ld.global.u32 %r1, [%q1]; DONE:", seed).text() ==
+          "");
+    CHECK(race(own + "st.global.u32 [%a], 1; ld.global.u32 %r1, [%a]; DONE:", seed).text() == "");
+    CHECK(race(own + "red.global.add.u32 [%p], 1; DONE:", seed).text() == "");
+    CHECK(has(race(own + "red.global.add.u32 [%p], 1; ld.global.u32 %r1, [%p]; DONE:", seed),
+              FaultKind::global_warp_race));
+    CHECK(has(
+        race(
+            own +
+                "ld.global.u32 %r1, [%a]; bar.sync 0; ld.global.u32 %r1, [%q1]; st.global.u32 [%a], 1; DONE:",
+            seed),
+        FaultKind::global_warp_race));
+  }
+}
+
 TEST_CASE("global memory knows its bounds and what was written", "[emulator]") {
   Device device(kernel("ld.global.u32 %r0, [%a]; st.global.u32 [%a], %r0;"));
   const uint64_t fresh = device.memory.allocate(128);
