@@ -42,14 +42,17 @@ void check(const Kernel& kernel, const Launch& launch) {
   if (kernel.exact_threads && (block.x != bound[0] || block.y != bound[1] || block.z != bound[2])) {
     refuse(str("its blocks must be ", bound[0], " x ", bound[1], " x ", bound[2]));
   }
-  if (launch.dynamic_shared > std::min(launch.dynamic_shared_limit, kMostShared) ||
-      kernel.static_shared + launch.dynamic_shared >
-          std::max(kUsualShared, std::min(launch.dynamic_shared_limit + kernel.static_shared, kMostShared))) {
-    refuse(str(kernel.static_shared, " + ", launch.dynamic_shared,
-               " bytes of shared memory; the attribute allows ", launch.dynamic_shared_limit,
-               " dynamic ones, the device ", kMostShared));
-  }
   if (kernel.static_shared > kUsualShared) refuse("more than 48 KiB of static shared memory");
+  const uint32_t usual = kUsualShared - kernel.static_shared,
+                 most_dynamic = kMostShared - kernel.static_shared;
+  const uint32_t allowed =
+      launch.dynamic_shared_limit == 0 ? usual : std::min(launch.dynamic_shared_limit, most_dynamic);
+  if (launch.dynamic_shared > allowed) {
+    refuse(str(launch.dynamic_shared, " bytes of dynamic shared memory beside ", kernel.static_shared,
+               " static ones: ", allowed,
+               launch.dynamic_shared_limit == 0 ? " are allowed until the kernel's attribute is set"
+                                                : " are allowed"));
+  }
   if (launch.parameters.size() != kernel.parameter_bytes) {
     refuse(str(launch.parameters.size(), " bytes of parameters, it takes ", kernel.parameter_bytes));
   }

@@ -64,7 +64,7 @@ class Device {
   std::unique_ptr<emulator::Module> module;
   emulator::LaunchOptions options;
   double seconds = 0;  ///< of the processor, for the last launch
-  uint32_t dynamic_shared = 0, dynamic_limit = 48 * 1024;
+  uint32_t dynamic_shared = 0, dynamic_limit = 0;
 };
 
 inline bool has(const Report& report, FaultKind kind) {

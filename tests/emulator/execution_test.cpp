@@ -99,12 +99,12 @@ TEST_CASE("launches that hardware refuses are refused", "[emulator]") {
   CHECK_THROWS_WITH(run(device, p, {1}, {1, 1, 65}), contains("64 deep"));
   CHECK_THROWS_WITH(run(device, p, {0}), contains("without threads"));
   device.dynamic_shared = 48 * 1024 + 16;
-  CHECK_THROWS_WITH(run(device, p), contains("the attribute allows"));
+  CHECK_THROWS_WITH(run(device, p), contains("until the kernel's attribute is set"));
   device.dynamic_limit = 100 * 1024;
   CHECK(run(device, p).text() == "");
   device.dynamic_shared = 228 * 1024;
   device.dynamic_limit = 300 * 1024;
-  CHECK_THROWS_WITH(run(device, p), contains("the device"));
+  CHECK_THROWS_WITH(run(device, p), contains("232448 are allowed"));
   CHECK_THROWS_WITH(device.module->kernel("other"), contains("no kernel"));
   const std::string bounded =
       replaced(kernel(""), "k(.param .u64 p) {", "k(.param .u64 p) .maxntid 64, 1, 1 {");

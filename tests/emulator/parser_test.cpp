@@ -147,8 +147,8 @@ TEST_CASE("a kernel whose words are mixed up runs into faults, not into the host
     const uint64_t data = device.upload(std::vector<uint64_t>(4096, 0x3f803f80));
     std::vector<std::byte> parameters(kernel.parameter_bytes);
     for (size_t p = 0; p + 8 <= parameters.size(); p += 8) std::memcpy(parameters.data() + p, &data, 8);
-    const Report report = emulator::launch(
-        device.memory, kernel, {{2}, {64}, device.dynamic_shared, 48 * 1024, parameters}, device.options);
+    const Report report = emulator::launch(device.memory, kernel,
+                                           {{2}, {64}, device.dynamic_shared, 0, parameters}, device.options);
     ran += report.counters.warp_instructions > 0 ? 1 : 0;
   }
   CHECK(ran > 20);
