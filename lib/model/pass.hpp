@@ -10,6 +10,7 @@
 #include "model/block.hpp"
 #include "model/config.hpp"
 #include "model/recompute.hpp"
+#include "model/router.hpp"
 #include "runtime/arena.hpp"
 #include "runtime/device.hpp"
 
@@ -35,6 +36,7 @@ struct PassMemory {
 
   Pass kept, passing;
   Workspace work;
+  RouterTally router;
   runtime::Scratch embedding_gradient;  ///< tied: V × dim, head and embedding are summed here before either
                                         ///< reaches the gradients
   runtime::Buffer arena;                ///< what reserve() allocated

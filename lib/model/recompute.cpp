@@ -137,7 +137,8 @@ void add_pass(runtime::ArenaParts& parts, Pass* pass, const Sizes& sizes, int64_
   parts.add(pass, &Pass::hidden, sizes.real, tokens * sizes.config.dim);
 }
 
-/// What the experts of all layers share: `forward` tokens of passes that do not keep all.
+/// What the experts of all layers share: `forward` tokens of passes that do not keep all, and the routers'
+/// counts.
 void add_experts(runtime::ArenaParts& parts, PassMemory* memory, const Sizes& sizes, const PassExtent& extent,
                  int64_t forward) {
   const Config& config = sizes.config;
@@ -148,6 +149,11 @@ void add_experts(runtime::ArenaParts& parts, PassMemory* memory, const Sizes& si
     parts.add(work, &ExpertWorkspace::activated, sizes.compute, forward * rows * config.hidden_dim);
   if (extent.kept == 0) return;
   add_needs(parts, work, expert_backward_needs(sizes), extent.kept);
+  RouterTally* const router = memory == nullptr ? nullptr : &memory->router;
+  parts.add(router, &RouterTally::load, sizes.real, config.layers * config.experts);
+  parts.add(router, &RouterTally::mass, sizes.real, config.layers * config.experts);
+  parts.add(router, &RouterTally::squared_lse, DType::f64, config.layers);
+  parts.add(router, &RouterTally::sum, sizes.real, config.experts);
 }
 
 }  // namespace
@@ -197,6 +203,7 @@ PassMemory::PassMemory(runtime::Device& device, const Config& config, Recompute 
     : kept(device, config.layers, recompute == Recompute::block ? 1 : config.layers),
       passing(device, 2, 1),
       work(device),
+      router(device),
       embedding_gradient(device) {}
 
 PassMemory reserve_passes(runtime::Device& device, const Config& config, Recompute recompute,

@@ -199,9 +199,10 @@ View Transformer::forward(const Batch& batch, bool keep) {
   pass.rows.ids = upload(s.device, pass.ids, batch.ids);
   pass.rows.positions = upload(s.device, pass.positions, positions);
   pass.rows.document_starts = upload(s.device, pass.document_starts, batch.document_starts);
-  const Run run = s.run(keep && s.keeps_all());
+  Run run = s.run(keep && s.keeps_all());
   s.embed(pass.rows, s.stream(pass, 0));
   for (int64_t layer = 0; layer < s.config.layers; ++layer) {
+    if (keep && s.config.experts > 0) run.counts = s.memory.router.of(s.device, s.config, layer);
     s.blocks[static_cast<size_t>(layer)].forward(run, pass.rows, s.stream(pass, layer),
                                                  pass.activations(layer), s.stream(pass, layer + 1));
   }
@@ -212,7 +213,14 @@ View Transformer::forward(const Batch& batch, bool keep) {
   return s.finish(pass);
 }
 
-void Transformer::backward(View dhidden) {
+RouterFigures Transformer::router_figures() {
+  auto& s = *state_;
+  if (s.config.experts == 0 || s.memory.kept.rows.count == 0)
+    fail(Kind::internal, "router_figures() without experts or without a forward(keep = true) before it");
+  return s.memory.router.read(s.device, s.config, s.memory.kept.rows.count);
+}
+
+void Transformer::backward(View dhidden, const RouterLosses& losses) {
   auto& s = *state_;
   if (!s.can_go_back) fail(Kind::internal, "backward() without a forward(keep = true) before it");
   s.can_go_back = false;
@@ -222,7 +230,9 @@ void Transformer::backward(View dhidden) {
   }
   ParameterSet& gradients = this->gradients();
   auto& backend = s.device.backend();
-  const Run run = s.run(s.keeps_all());
+  Run run = s.run(s.keeps_all());
+  if (s.config.experts > 0)
+    run.losses = s.memory.router.gradients(s.device, s.config, losses, pass.rows.count);
   s.final_norm.backward(backend, run.weights, dhidden, false, dhidden, s.stream(pass, s.config.layers),
                         pass.statistics.get(s.device.real(), pass.rows.count, s.final_norm.statistics()));
   for (int64_t layer = s.config.layers - 1; layer >= 0; --layer) {

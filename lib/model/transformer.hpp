@@ -11,6 +11,7 @@
 #include "model/config.hpp"
 #include "model/parameters.hpp"
 #include "model/recompute.hpp"
+#include "model/router.hpp"
 #include "runtime/backend.hpp"
 #include "runtime/device.hpp"
 
@@ -74,7 +75,10 @@ class Transformer {
   /// the activations for backward() are kept.
   runtime::View forward(const Batch& batch, bool keep = true);
   /// Back through the last forward(keep = true); adds to gradients(). dhidden is T × dim and is overwritten.
-  void backward(runtime::View dhidden);
+  /// With experts the gradients of `losses` join.
+  void backward(runtime::View dhidden, const RouterLosses& losses = {});
+  /// With experts: what their routers did in the last forward(keep = true).
+  RouterFigures router_figures();
 
   /// The language head on rows of hidden states: values of each row's target; see Backend::head.
   void head(const runtime::HeadValues& values, runtime::ConstView hidden, runtime::ConstView targets,

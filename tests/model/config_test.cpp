@@ -40,6 +40,11 @@ TEST_CASE("a configuration survives config.json", "[model]") {
     model::Config other = test::small_gpt2();
     other.head = head;
     CHECK(model::Config::from_json(Json::parse(other.to_json().dump()), "test") == other);
+    model::Config sparse = test::small_experts();
+    sparse.head = head;
+    sparse.experts_per_token = 3;
+    sparse.router_balance = 0.02;
+    CHECK(model::Config::from_json(Json::parse(sparse.to_json().dump()), "test") == sparse);
   }
 }
 
@@ -72,6 +77,51 @@ TEST_CASE("configurations of Qwen and Mistral are read with their defaults", "[m
   json.erase("sliding_window");
   CHECK_THROWS_WITH(model::Config::from_json(json, "x"),
                     "x: sliding_window = 4096 is not supported, only null or at least the context of 8192");
+}
+
+TEST_CASE("a configuration of Mixtral is read with its defaults, and what is not built is refused",
+          "[model]") {
+  Json json = test::small_experts().to_json();
+  for (const char* key : {"num_local_experts", "num_experts_per_tok", "router_aux_loss_coef", "rope_theta",
+                          "rms_norm_eps", "sliding_window", "num_key_value_heads"})
+    json.erase(key);
+  json["num_attention_heads"] = 8;
+  json["router_jitter_noise"] = 0.1;  // of training elsewhere, as dropout is
+  json["output_router_logits"] = true;
+  const auto config = model::Config::from_json(json, "x");
+  CHECK(config.experts == 8);
+  CHECK(config.experts_per_token == 2);
+  CHECK(config.router_balance == 0.001);
+  CHECK(config.rope_theta == 1e6);
+  CHECK(config.norm_epsilon == 1e-5);
+  CHECK(config.kv_heads == 8);
+  const auto refused = [&](const char* key, const Json& value, const char* message) {
+    Json other = json;
+    other[key] = value;
+    INFO(key);
+    CHECK_THROWS_WITH(model::Config::from_json(other, "x"), test::contains(message));
+  };
+  refused("sliding_window", 16, "sliding_window = 16 is not supported");
+  refused("num_local_experts", 0, "num_local_experts");
+  refused("num_local_experts", 2000, "experts = 2000 is not between");
+  refused("num_experts_per_tok", 9, "experts_per_token = 9 is not between 1 and the 8 experts");
+  refused("num_experts_per_tok", 0, "experts_per_token = 0");
+  refused("router_aux_loss_coef", -1, "router_balance");
+  refused("hidden_act", "gelu", "hidden_act");
+  refused("rope_parameters", Json::parse(R"({"rope_type":"yarn"})"), "yarn");
+  json["architectures"] = Json::parse(R"(["Qwen3MoeForCausalLM"])");
+  CHECK_THROWS_WITH(model::Config::from_json(json, "x"), test::contains("Qwen3MoeForCausalLM"));
+}
+
+TEST_CASE("experts go with no other option of the architecture", "[model]") {
+  for (const int kind : {0, 1, 2}) {
+    model::Config config = test::small_experts();
+    if (kind == 0) config.qk_norm = true;
+    if (kind == 1) config.qkv_bias = true;
+    if (kind == 2) config.family = model::Family::gpt2;
+    config.kv_heads = config.heads;
+    CHECK_THROWS_WITH(config.validate(), test::contains("only as in Mixtral"));
+  }
 }
 
 TEST_CASE("a field that changes the mathematics is refused with its value and what is supported", "[model]") {

@@ -2,7 +2,8 @@
 // half.
 //
 // Each subfolder is a case: a model directory, and ids.json with one list of ids. The first test makes the
-// cases of ours, the second writes each case's logits (or rewards), rows × columns, to gristmill.safetensors.
+// cases of ours, the second writes each case's logits (or rewards), rows × columns, to gristmill.safetensors,
+// and with experts the load-balance loss ("aux_loss").
 
 #include <cstdlib>
 #include <filesystem>
@@ -43,11 +44,13 @@ std::vector<Case> cases() {
       {"qwen2", test::small_biased(), {}},
       {"qwen3", test::small_normed(), {}},
       {"qwen3-f16", test::small_normed(), {model::StoredType::f16, 0}},
+      {"mixtral", test::small_experts(), {}},
+      {"mixtral-tied-bf16-files", test::small_experts(true), {model::StoredType::bf16, 6000}},
       {"gpt2", test::small_gpt2(), {}},
       {"gpt2-untied-files", test::small_gpt2(), {f32, 6000}}};
   all.back().config.tied = false;
-  for (const auto& config :
-       {test::small_llama(false), test::small_biased(), test::small_normed(), test::small_gpt2()}) {
+  for (const auto& config : {test::small_llama(false), test::small_biased(), test::small_normed(),
+                             test::small_experts(), test::small_gpt2()}) {
     all.push_back({config.to_json().at("model_type").as_string() + "-reward", config, {}});
     all.back().config.head = model::Head::scalar;
   }
@@ -70,7 +73,8 @@ void write_logits(runtime::Device& device, const fs::path& folder) {
   const auto model = model::load_model(device, folder.string(), head);
   model::Batch batch;
   batch.add(ids_of(folder));
-  const auto hidden = model->forward(batch, false);
+  const bool experts = model->config().experts > 0;
+  const auto hidden = model->forward(batch, experts);
   const bool scalar = head == model::Head::scalar;
   const int64_t columns = scalar ? 1 : model->config().vocab_size;
   const runtime::Buffer logits(device, device.real(), hidden.rows, columns);
@@ -78,6 +82,11 @@ void write_logits(runtime::Device& device, const fs::path& folder) {
   model::SafetensorsWriter writer;
   const auto values = runtime::read_float(device, logits.view());
   writer.add("logits", {hidden.rows, columns}, std::span<const float>(values));
+  std::vector<float> balance;
+  if (experts) {
+    balance = {static_cast<float>(model->router_figures().balance)};
+    writer.add("aux_loss", {1}, std::span<const float>(balance));
+  }
   writer.write((folder / "gristmill.safetensors").string());
 }
 

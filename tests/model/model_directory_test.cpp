@@ -73,6 +73,7 @@ TEST_CASE("what was saved loads as the same model and saves as the same bytes", 
   const std::pair<model::Config, const char*> cases[] = {{test::small_llama(true), "LlamaForCausalLM"},
                                                          {test::small_biased(), "Qwen2ForCausalLM"},
                                                          {test::small_normed(), "Qwen3ForCausalLM"},
+                                                         {test::small_experts(), "MixtralForCausalLM"},
                                                          {test::small_gpt2(), "GPT2LMHeadModel"}};
   const auto device = runtime::open_reference_device(runtime::DType::f32);
   for (auto [config, architecture] : cases) {

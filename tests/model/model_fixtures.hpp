@@ -53,6 +53,15 @@ inline model::Config small_normed() {
   return config;
 }
 
+/// As Mixtral: four experts, two of which work on a token.
+inline model::Config small_experts(bool tied = false) {
+  model::Config config = small_llama(tied);
+  config.experts = 4;
+  config.hidden_dim = 20;
+  config.rope_theta = 1e6;
+  return config;
+}
+
 /// Weights large enough that every parameter matters; norms and biases are moved off 1 and 0.
 inline void randomize(model::Transformer& model, uint64_t seed, double std = 0.2) {
   auto& parameters = model.parameters();
@@ -74,7 +83,8 @@ inline std::vector<uint32_t> random_ids(size_t count, int64_t vocab, uint64_t se
 
 /// Mean negative log-likelihood of `targets` (one a row) and, with `backward`, its gradients.
 inline double cross_entropy(model::Transformer& model, const model::Batch& batch,
-                            const std::vector<int32_t>& targets, bool backward) {
+                            const std::vector<int32_t>& targets, bool backward,
+                            const model::RouterLosses& losses = {}) {
   auto& device = model.device();
   const auto rows = batch.tokens();
   const auto hidden = model.forward(batch, backward);
@@ -90,7 +100,7 @@ inline double cross_entropy(model::Transformer& model, const model::Batch& batch
     runtime::HeadGradients gradients;
     gradients.log_prob = upstream.view();
     model.head_backward(dhidden.view(), values, hidden, target.view(), gradients);
-    model.backward(dhidden.view());
+    model.backward(dhidden.view(), losses);
     device.synchronize();
   } else {
     model.head(values, hidden, target.view());
