@@ -158,6 +158,18 @@ TEST_CASE("generic addresses reach each space", "[emulator]") {
   CHECK(device.download<uint32_t>(out, 3) == std::vector<uint32_t>{100, 1, 2});
 }
 
+TEST_CASE("generic addresses that an instruction cannot use are a fault", "[emulator]") {
+  const std::string local = ".local .align 8 .b8 mine[12]; mov.u64 %q1, mine; cvta.local.u64 %q1, %q1;";
+  CHECK(only(run(kernel(local + "atom.add.u32 %r0, [%q1], 1;"), 1), FaultKind::bad_operand));
+  CHECK(only(run(kernel("mov.u64 %q1, p; cvta.param.u64 %q1, %q1; ld.u32 %r0, [%q1]; st.u32 [%q1], 1;"), 1),
+             FaultKind::bad_operand));
+  CHECK(run(kernel("mov.u64 %q1, s; cvta.shared.u64 %q1, %q1; st.u64 [%q1], %p; bar.warp.sync -1; "
+                   "atom.add.u32 %r0, [%q1], 1;",
+                   kShared),
+            1, {1}, {1})
+            .text() == "");
+}
+
 TEST_CASE("asynchronous copies arrive when they are waited for, and no sooner", "[emulator]") {
   const std::string copy =
       "mov.u64 %q1, %a; cp.async.ca.shared.global [%r7], [%a], 4; cp.async.commit_group;";

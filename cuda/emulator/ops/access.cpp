@@ -208,26 +208,31 @@ void access_param(Warp& warp, const Instruction& in, uint32_t mask, uint32_t byt
 
 uint32_t access_generic(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Use use) {
   auto& address = warp.block.address;
-  uint32_t shared = 0, local = 0, param = 0;
-  const auto inside = [](uint64_t at, uint64_t window) { return at >= window && at - window < kWindowSize; };
-  for_lanes(mask, [&](uint32_t lane) {
-    const uint32_t bit = uint32_t{1} << lane;
-    if (inside(address[lane], kSharedWindow))
-      shared |= bit, address[lane] -= kSharedWindow;
-    else if (inside(address[lane], kLocalWindow))
-      local |= bit, address[lane] -= kLocalWindow;
-    else if (inside(address[lane], kParamWindow))
-      param |= bit, address[lane] -= kParamWindow;
-  });
-  uint32_t good = local | (use == Use::read ? param : 0);
+  /// Takes the lanes whose addresses lie in a window out of the mask, and the window out of their addresses.
+  const auto take = [&](uint64_t window) {
+    uint32_t inside = 0;
+    for_lanes(mask, [&](uint32_t lane) {
+      if (address[lane] < window || address[lane] - window >= kWindowSize) return;
+      address[lane] -= window;
+      inside |= uint32_t{1} << lane;
+    });
+    mask &= ~inside;
+    return inside;
+  };
+  const uint32_t shared = take(kSharedWindow), local = take(kLocalWindow), param = take(kParamWindow);
+  uint32_t good = 0;
   if (shared != 0) good |= access_shared(warp, in, shared, bytes, use);
-  if (local != 0) access_local(warp, in, local, bytes);
-  if (param != 0 && use == Use::read) access_param(warp, in, param, bytes);
-  for_lanes(use == Use::read ? 0 : param, [&](uint32_t lane) {
-    faulty(warp, in, lane, FaultKind::parameter_out_of_bounds, address[lane]);
-  });
-  const uint32_t global = mask & ~(shared | local | param);
-  if (global != 0) good |= access_global(warp, in, global, bytes, use);
+  if (mask != 0) good |= access_global(warp, in, mask, bytes, use);
+  if (use != Use::atomic) {
+    access_local(warp, in, local, bytes);
+    good |= local;
+  }
+  if (use == Use::read) {
+    access_param(warp, in, param, bytes);
+    good |= param;
+  }
+  for_lanes((local | param) & ~good,
+            [&](uint32_t lane) { faulty(warp, in, lane, FaultKind::bad_operand, address[lane]); });
   return good;
 }
 
