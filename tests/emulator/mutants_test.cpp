@@ -47,7 +47,7 @@ std::map<MutantKind, Tally> tally(const std::string& ptx, const Run& run) {
 
 }  // namespace
 
-TEST_CASE("every barrier and every wait of the real kernels is needed, and its lack is caught",
+TEST_CASE("every barrier and every wait of rmsnorm and gemm is needed, and its lack is caught",
           "[emulator]") {
   auto norm =
       tally(stored("rmsnorm"), [](const auto& ptx) { return run_rmsnorm(ptx, short_launch(), 2, 4104); });
@@ -59,6 +59,9 @@ TEST_CASE("every barrier and every wait of the real kernels is needed, and its l
   CHECK(product[MutantKind::wait].made == 2);
   // The copies of this kernel are whole, so that their mutants are the same kernel.
   CHECK(product[MutantKind::copy_size].caught == 0);
+}
+
+TEST_CASE("every barrier and every wait of attention is needed, and its lack is caught", "[emulator]") {
   auto flash =
       tally(stored("attention"), [](const auto& ptx) { return run_attention(ptx, short_launch(), 1, 131); });
   CHECK(flash[MutantKind::barrier].made == 4);
