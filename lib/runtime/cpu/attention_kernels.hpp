@@ -217,7 +217,9 @@ void attention_few(const AttentionBlock& args) {
   }
   const int64_t seen = keys_seen(args, queries - 1);
   for (int64_t key = 0; key < seen; key += kKeyBlock) {
-    const int64_t block = lesser(kKeyBlock, seen - key);
+    const int64_t block = lesser(kKeyBlock, seen - key), next = key + block;
+    prefetch_rows(args.k, next, lesser(kKeyBlock, seen - next), dim);
+    prefetch_rows(args.v, next, lesser(kKeyBlock, seen - next), dim);
     pack_blocks<Format>(s.keys_t, kKeyBlock, from_row(args.k, key), block, dim);
     small_product<Format>(queries, kKeyBlock, steps, s.queries_t, kFewQueries, s.keys_t, kKeyBlock, s.scores,
                           kKeyBlock, false);

@@ -74,6 +74,63 @@ GRISTMILL_INLINE void transpose_quad(float* to, int64_t to_stride, const char* f
   *reinterpret_cast<LooseQuad*>(to + 3 * to_stride) = __builtin_shuffle(high01, high23, Index{2, 3, 6, 7});
 }
 
+#if defined(__AVX512F__)
+// Items of two vectors that are put together.
+constexpr IntVec kLow{0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29},
+    kHigh{2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31},
+    kLowPairs{0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29},
+    kHighPairs{2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31},
+    kEvenFours{0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27},
+    kOddFours{4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31};
+
+/// At most 16 rows of at most 16 items, transposed: pairs, then fours of rows, then fours of fours.
+GRISTMILL_INLINE void transpose_tile(float* to, int64_t to_stride, const char* from, int64_t from_bytes,
+                                     int64_t rows, int64_t cols) {
+  const auto those = [](int64_t count) { return static_cast<__mmask16>((1U << count) - 1); };
+  Vec row[16], pair[16];
+#pragma GCC unroll 16
+  for (int64_t r = 0; r < 16; ++r) {
+    row[r] = r < rows ? Vec(_mm512_maskz_loadu_ps(those(cols), from + r * from_bytes)) : Vec{};
+  }
+#pragma GCC unroll 8
+  for (int64_t r = 0; r < 16; r += 2) {
+    pair[r] = __builtin_shuffle(row[r], row[r + 1], kLow);
+    pair[r + 1] = __builtin_shuffle(row[r], row[r + 1], kHigh);
+  }
+#pragma GCC unroll 4
+  for (int64_t r = 0; r < 16; r += 4) {  // row[r + j]: of rows r to r + 3 columns j, 4 + j, 8 + j and 12 + j
+    row[r] = __builtin_shuffle(pair[r], pair[r + 2], kLowPairs);
+    row[r + 1] = __builtin_shuffle(pair[r], pair[r + 2], kHighPairs);
+    row[r + 2] = __builtin_shuffle(pair[r + 1], pair[r + 3], kLowPairs);
+    row[r + 3] = __builtin_shuffle(pair[r + 1], pair[r + 3], kHighPairs);
+  }
+  const auto put = [&](int64_t c, Vec column) {
+    if (c < cols) _mm512_mask_storeu_ps(to + c * to_stride, those(rows), column);
+  };
+#pragma GCC unroll 4
+  for (int64_t j = 0; j < 4; ++j) {
+    const Vec even = __builtin_shuffle(row[j], row[j + 4], kEvenFours),
+              odd = __builtin_shuffle(row[j], row[j + 4], kOddFours),
+              later_even = __builtin_shuffle(row[j + 8], row[j + 12], kEvenFours),
+              later_odd = __builtin_shuffle(row[j + 8], row[j + 12], kOddFours);
+    put(j, __builtin_shuffle(even, later_even, kEvenFours));
+    put(j + 4, __builtin_shuffle(odd, later_odd, kEvenFours));
+    put(j + 8, __builtin_shuffle(even, later_even, kOddFours));
+    put(j + 12, __builtin_shuffle(odd, later_odd, kOddFours));
+  }
+}
+
+/// to[c·to_stride + r] = item c of row r, rows from_bytes apart (perhaps not a multiple of 4).
+GRISTMILL_INLINE void transpose_items(float* to, int64_t to_stride, const char* from, int64_t from_bytes,
+                                      int64_t rows, int64_t cols) {
+  for (int64_t c = 0; c < cols; c += 16) {
+    for (int64_t r = 0; r < rows; r += 16) {
+      transpose_tile(to + c * to_stride + r, to_stride, from + r * from_bytes + 4 * c, from_bytes,
+                     lesser(16, rows - r), lesser(16, cols - c));
+    }
+  }
+}
+#else
 /// to[c·to_stride + r] = item c of row r, rows from_bytes apart (perhaps not a multiple of 4), in runs of
 /// columns whose destination stays in the first-level cache.
 GRISTMILL_INLINE void transpose_items(float* to, int64_t to_stride, const char* from, int64_t from_bytes,
@@ -100,6 +157,7 @@ GRISTMILL_INLINE void transpose_items(float* to, int64_t to_stride, const char* 
     }
   }
 }
+#endif
 
 /// to[c·to_stride + r] = from[r·from_stride + c].
 GRISTMILL_INLINE void transpose(float* to, int64_t to_stride, const float* from, int64_t from_stride,
