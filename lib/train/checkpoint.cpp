@@ -74,6 +74,9 @@ TrainerState TrainerState::from_json(const Json& json) {
   state.record = json.at("options");
   state.objective = json.at("objective");
   if (const Json* recent = json.find("recent")) state.recent = *recent;
+  if (state.step < 0 || state.tokens < 0 || !state.record.is_object())
+    fail(Kind::input,
+         "step or tokens are below 0, or options are no object; go back to an earlier checkpoint");
   return state;
 }
 

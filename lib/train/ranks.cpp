@@ -114,6 +114,10 @@ double Ranks::norm(const ParameterSet& set) {
 
 void Ranks::share(ParameterSet& parameters) { exchange_.share(parameters.all(), owned_); }
 
+std::vector<std::string> Ranks::texts(const std::string& mine) {
+  return runtime::gather_texts(*collective_, mine);
+}
+
 bool Ranks::any(bool mine) {
   if (size() == 1) return mine;
   const double value = mine ? 1 : 0;

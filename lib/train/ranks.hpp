@@ -58,6 +58,8 @@ class Ranks {
   /// Brings what each rank changed in its own range to all.
   void share(model::ParameterSet& parameters);
 
+  /// Every rank's text, of 1 MiB at most, in the order of ranks.
+  std::vector<std::string> texts(const std::string& mine);
   /// True if any rank says so.
   bool any(bool mine);
   /// Tensors cut by ranks, put together on rank 0 for a file: `mine` is the own part (absent = none), and

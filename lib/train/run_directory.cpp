@@ -1,8 +1,14 @@
 #include "train/run_directory.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -55,7 +61,21 @@ std::string shown(const Json* value) { return value == nullptr ? "absent" : valu
 
 }  // namespace
 
-void open_run_directory(const std::string& run_dir, bool resume) {
+RunLock::RunLock(const std::string& run_dir)
+    : descriptor_(::open((fs::path(run_dir) / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+  if (descriptor_ < 0) fail_errno("cannot write", (fs::path(run_dir) / ".lock").string());
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(std::exchange(descriptor_, -1));
+  fail(Kind::usage, run_dir, ": another process is training there; wait for its end, or stop it");
+}
+
+RunLock::~RunLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+RunLock::RunLock(RunLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+RunLock open_run_directory(const std::string& run_dir, bool resume) {
   const fs::path root(run_dir);
   if (!resume) {
     for (const char* sign : {"metrics.jsonl", "checkpoints", "config.toml"}) {
@@ -69,6 +89,7 @@ void open_run_directory(const std::string& run_dir, bool resume) {
   fs::create_directories(root / "checkpoints", error);
   if (error)
     fail(Kind::io, "cannot make the folder ", (root / "checkpoints").string(), ": ", error.message());
+  return RunLock(run_dir);
 }
 
 void write_config(const std::string& run_dir, const Json& record) {
@@ -81,21 +102,26 @@ void write_config(const std::string& run_dir, const Json& record) {
   write_file((fs::path(run_dir) / "config.toml").string(), text);
 }
 
-void require_same_options(const Json& saved_record, const Json& record, const std::string& checkpoint) {
-  const Json saved = flattened(saved_record), now = flattened(record);
-  std::vector<std::string> differences;
-  for (const auto& [key, value] : now.as_object()) {
-    const Json* before = saved.find(key);
+std::vector<std::string> differences(const Json& before, const Json& now) {
+  const Json old = flattened(before), current = flattened(now);
+  std::vector<std::string> found;
+  for (const auto& [key, value] : current.as_object()) {
+    const Json* was = old.find(key);
     if (is_free(key)) continue;
-    if (before == nullptr || *before != value)
-      differences.push_back(str(key, " (was ", shown(before), ", now ", value.dump(), ")"));
+    if (was == nullptr || *was != value)
+      found.push_back(str(key, " (was ", shown(was), ", now ", value.dump(), ")"));
   }
-  for (const auto& [key, value] : saved.as_object()) {
-    if (now.find(key) == nullptr && !is_free(key))
-      differences.push_back(str(key, " (was ", value.dump(), ", now absent)"));
+  for (const auto& [key, value] : old.as_object()) {
+    if (current.find(key) == nullptr && !is_free(key))
+      found.push_back(str(key, " (was ", value.dump(), ", now absent)"));
   }
-  if (differences.empty()) return;
-  fail(Kind::usage, checkpoint, ": was made with other options: ", join(differences, ", "),
+  return found;
+}
+
+void require_same_options(const Json& saved, const Json& now, const std::string& checkpoint) {
+  const auto found = differences(saved, now);
+  if (found.empty()) return;
+  fail(Kind::usage, checkpoint, ": was made with other options: ", join(found, ", "),
        "; resume with the same ones, or start anew with --init");
 }
 

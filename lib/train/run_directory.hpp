@@ -4,17 +4,35 @@
 // and resuming.
 
 #include <string>
+#include <vector>
 
 #include "base/json.hpp"
 
 namespace gristmill::train {
 
+/// One process trains in a run directory at a time: two that resume the same run would mix their metrics and
+/// checkpoints. The lock goes with the process, however it ends; a file system without locks has none.
+class RunLock {
+ public:
+  /// Error{usage} when another process has it.
+  explicit RunLock(const std::string& run_dir);
+  ~RunLock();
+  RunLock(RunLock&& other) noexcept;
+  RunLock& operator=(RunLock&&) = delete;
+
+ private:
+  int descriptor_;
+};
+
 /// Makes the folder. One that already holds a run is Error{usage} unless `resume`.
-void open_run_directory(const std::string& run_dir, bool resume);
+[[nodiscard]] RunLock open_run_directory(const std::string& run_dir, bool resume);
 
 /// Writes config.toml from an object of scalars and arrays of scalars under the names of flags; null members
 /// are left out. Members of objects in it are facts that no flag sets: they become comments.
 void write_config(const std::string& run_dir, const Json& record);
+
+/// The keys in which two records differ, each as "key (was A, now B)", but for those that change no weight.
+std::vector<std::string> differences(const Json& before, const Json& now);
 
 /// Error{usage} that lists the keys in which the options differ from those that a checkpoint was made with.
 void require_same_options(const Json& saved, const Json& now, const std::string& checkpoint);

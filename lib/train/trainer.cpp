@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -53,6 +54,12 @@ void check(const TrainOptions& options) {
   within("--final-lr", options.schedule.final_share, 0, 1);
   if (!(options.weight_decay >= 0)) fail(Kind::usage, "--weight-decay must not be below 0");
   if (!(options.clip_norm >= 0)) fail(Kind::usage, "--clip-norm must not be below 0 (0 = off)");
+  const auto not_below_zero = [](const char* name, int64_t value) {
+    if (value < 0) fail(Kind::usage, name, " must not be below 0, and is ", value);
+  };
+  not_below_zero("--checkpoint-every", options.checkpoint_every);
+  not_below_zero("--validate-every", options.validate_every);
+  not_below_zero("--keep-checkpoints", options.keep_checkpoints);
   if (!(options.skip_outliers >= 0)) fail(Kind::usage, "--skip-outliers must not be below 0 (0 = off)");
 }
 
@@ -88,9 +95,10 @@ class Loop {
   }
 
   void run() {
+    require_one_run();
     if (is_first()) {
       check_export(options_.export_to);
-      open_run_directory(options_.run_dir, options_.resume);
+      lock_.emplace(open_run_directory(options_.run_dir, options_.resume));
     }
     if (ranks() != nullptr) ranks()->meet();
     if (options_.resume) load();
@@ -129,6 +137,23 @@ class Loop {
     return ranks() == nullptr ? signals.requested() : ranks()->any(signals.requested());
   }
 
+  /// Ranks with different options or data would train a mixture of both; on different kernels, what no single
+  /// rank repeats bit for bit.
+  void require_one_run() {
+    if (ranks() == nullptr) return;
+    Json mine = state_.record;
+    mine["objective"] = objective_.save_state();
+    const auto runs = ranks()->texts(mine.dump()), devices = ranks()->texts(state_.device);
+    for (size_t rank = 1; rank < runs.size(); ++rank) {
+      const auto found = differences(Json::parse(runs[0]), Json::parse(runs[rank]));
+      if (!found.empty())
+        fail(Kind::usage, "rank ", rank, " was started with other options than rank 0: ", join(found, ", "));
+      if (devices[rank] != devices[0])
+        log::warn("rank ", rank, " runs on ", devices[rank], ", rank 0 on ", devices[0],
+                  ": one rank alone will not give the same bits");
+    }
+  }
+
   void require_same_step() const {
     if (ranks() == nullptr) return;
     const auto step = static_cast<double>(state_.step);
@@ -144,6 +169,8 @@ class Loop {
     if (checkpoint.empty()) return;
     TrainerState saved = load_trainer_state(checkpoint);
     require_same_options(saved.record, state_.record, checkpoint);
+    if (saved.step > total_)
+      fail(Kind::input, checkpoint, ": is of step ", saved.step, " of a run of ", total_, " steps");
     if (saved.seed != options_.seed) {
       fail(Kind::usage, checkpoint, ": was made with seed ", saved.seed, ", not ", options_.seed);
     }
@@ -287,6 +314,7 @@ class Loop {
   int64_t total_, saved_step_ = 0, first_step_ = 0;
   double start_ = 0;
   TrainerState state_;
+  std::optional<RunLock> lock_;          ///< the first rank's
   std::unique_ptr<MetricsLog> metrics_;  ///< the first rank's
   OutlierWindow losses_, norms_;
   std::string last_checkpoint_;

@@ -1,3 +1,5 @@
+#include <filesystem>
+#include <functional>
 #include <optional>
 
 #include "support/catch.hpp"
@@ -10,9 +12,13 @@ using namespace gristmill;
 
 namespace {
 
-/// The tiny pre-training of the fixtures, by `count` ranks that are threads.
-void run_on(int count, const train::TrainOptions& options) {
+/// The tiny pre-training of the fixtures, by `count` ranks that are threads; `change` gives a rank options of
+/// its own.
+void run_on(int count, const train::TrainOptions& given,
+            const std::function<void(int, train::TrainOptions&)>& change = {}) {
   test::run_ranks(count, [&](runtime::Collective& collective) {
+    train::TrainOptions options = given;
+    if (change) change(collective.rank(), options);
     const auto device = runtime::open_device("cpu", 1);
     model::Transformer model(*device, test::tiny_config());
     model::initialize(model.parameters(), options.seed);
@@ -54,4 +60,19 @@ TEST_CASE("a run on several ranks ends in the bytes of a run on one, and goes on
     CHECK(test::checkpoint_bytes(options.run_dir, 12) == test::checkpoint_bytes(folder.file("alone"), 12));
     CHECK(test::steady_metrics(options.run_dir) == test::steady_metrics(folder.file("alone")));
   }
+}
+
+TEST_CASE("ranks that were started with different options do not train", "[train]") {
+  const test::ScratchFolder folder;
+  const auto options = test::tiny_train(folder.file("run"));
+  const auto rate = [](int rank, train::TrainOptions& mine) {
+    if (rank == 1) mine.learning_rate *= 2;
+  };
+  CHECK_THROWS_WITH(run_on(2, options, rate),
+                    test::contains("rank 1 was started with other options") && test::contains("lr (was "));
+  CHECK_FALSE(std::filesystem::exists(options.run_dir));
+  const auto level = [](int rank, train::TrainOptions& mine) {  // changes no bit
+    if (rank == 1) mine.recompute = model::Recompute::block;
+  };
+  CHECK_NOTHROW(run_on(2, options, level));
 }
