@@ -46,7 +46,8 @@ void add_run_flags(cli::Tool& tool, TrainOptions& options) {
   tool.choice("--recompute", options.recompute, kRecompute,
               "what the backward pass computes anew: saves memory, costs time, changes no bit");
   tool.size_option("--memory-limit", options.memory_limit,
-                   "refuse to start a run that needs more; 0 = what the machine has to spare");
+                   "refuse to start a run that needs more, all its ranks on a machine together; 0 = what the "
+                   "machine has to spare");
   tool.option("--export", options.export_to.directory,
               "folder for the finished model, as others take it; checkpoints stay one exact fp32 file");
   tool.choice("--save-dtype", options.export_to.type, kStoredTypes, "type of the weights in --export");

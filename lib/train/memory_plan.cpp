@@ -140,14 +140,18 @@ MemoryPlan plan_frozen(const model::Config& config, const MemoryPlanOptions& opt
   return plan;
 }
 
-void report_memory(const MemoryPlan& plan, uint64_t limit) {
+void report_memory(const MemoryPlan& plan, uint64_t limit, int processes) {
   const auto available = limit > 0 ? std::optional<uint64_t>(limit) : available_memory();
+  const uint64_t needed = plan.total() * static_cast<uint64_t>(processes);
   for (const auto& part : plan.parts) log::info("memory: ", part.name, ": ", format_bytes(part.bytes));
-  log::info("memory: sum: ", format_bytes(plan.total()),
-            available ? str(" of ", format_bytes(*available)) : std::string());
-  if (!available || plan.total() <= *available) return;
-  fail(Kind::device, "the run needs ", format_bytes(plan.total()), " of memory and ",
-       format_bytes(*available),
+  log::info(
+      "memory: sum: ", format_bytes(plan.total()),
+      processes > 1 ? str(", ", format_bytes(needed), " for the ", processes, " ranks of this machine,") : "",
+      available ? str(" of ", format_bytes(*available)) : std::string());
+  if (!available || needed <= *available) return;
+  fail(Kind::device,
+       processes > 1 ? str("the ", processes, " ranks of this machine need ") : "the run needs ",
+       format_bytes(needed), " of memory and ", format_bytes(*available),
        " are available; lower --micro-batch-tokens, use --recompute block or --dtype bf16, or make the model "
        "smaller");
 }

@@ -50,6 +50,7 @@ MemoryPlan plan_frozen(const model::Config& config, const MemoryPlanOptions& opt
 
 /// Says the parts and the sum. More than `limit` bytes, or with 0 than what the machine has to spare, is
 /// Error{device} that says what makes it less.
-void report_memory(const MemoryPlan& plan, uint64_t limit);
+/// `processes` of this machine hold as much each, and share its memory.
+void report_memory(const MemoryPlan& plan, uint64_t limit, int processes = 1);
 
 }  // namespace gristmill::train

@@ -142,4 +142,7 @@ TEST_CASE("a run that does not fit is refused with both numbers", "[train]") {
   CHECK_NOTHROW(train::report_memory(plan, plan.total()));
   CHECK_THROWS_WITH(train::report_memory(plan, uint64_t{1'000'000'000}),
                     test::contains("1.0 GB are available") && test::contains("--micro-batch-tokens"));
+  CHECK_NOTHROW(train::report_memory(plan, 3 * plan.total(), 3));
+  CHECK_THROWS_WITH(train::report_memory(plan, 3 * plan.total() - 1, 3),
+                    test::contains("the 3 ranks of this machine"));
 }
