@@ -60,7 +60,9 @@ void check(const PretrainOptions& options) {
       fail(Kind::usage, name, " must lie between ", low, " and ", high, ", not ", value);
   };
   if (options.tokens < 0) fail(Kind::usage, "--tokens is below 0");
-  if (options.batch_tokens < 1) fail(Kind::usage, "--batch-tokens is below 1");
+  constexpr int64_t kMostTokens = int64_t{1} << 30;  // a step's list of windows is held in memory
+  if (options.batch_tokens < 1 || options.batch_tokens > kMostTokens)
+    fail(Kind::usage, "--batch-tokens must lie between 1 and ", kMostTokens, ", not ", options.batch_tokens);
   if (options.micro_batch_tokens < 1) fail(Kind::usage, "--micro-batch-tokens is below 1");
   within("the first batch of --batch-ramp", options.ramp_start, 0, 1);
   within("the share of --batch-ramp", options.ramp_share, 0, 1);

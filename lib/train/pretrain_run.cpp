@@ -129,14 +129,17 @@ int64_t size_of(const std::optional<shard::TokenSet>& tokens) {
 }
 
 void check_memory(const model::Config& config, const Data& data, const PretrainRunOptions& options,
-                  int ranks) {
+                  runtime::Collective& ranks) {
   MemoryPlanOptions plan = memory_options(options.train);
-  plan.ranks = ranks;
+  plan.ranks = ranks.size();
   plan.extent =
       pretrain_extent(options.pretrain, config.context, static_cast<int64_t>(data.tokens.ids.size()),
                       size_of(data.anneal), size_of(data.held_out));
   plan.objective_bytes = PretrainObjective::bytes(config, plan.extent, plan.real, options.pretrain);
-  report_memory(plan_memory(config, plan), options.train.memory_limit);
+  // All have read their data before one looks at what memory is left, and all have looked before one takes any.
+  runtime::gather_values(ranks, {});
+  report_memory(plan_memory(config, plan), options.train.memory_limit, ranks.on_this_machine());
+  runtime::gather_values(ranks, {});
 }
 
 }  // namespace
@@ -172,7 +175,7 @@ void pretrain_on(runtime::Collective& collective, const PretrainRunOptions& give
   const std::string tokenizer = tokenizer_file(options);
   Data data = read_data(options, tokenizer);
   const auto config = pretrain_config(options, data.tokens.info);
-  check_memory(config, data, options, collective.size());
+  check_memory(config, data, options, collective);
   const auto device = runtime::open_device(options.device, options.threads, options.train.compute);
   const auto made = make_model(*device, config, options);
   const auto& parameters = made->parameters();
