@@ -336,9 +336,8 @@ std::vector<Scenario> all_scenarios(int64_t factor) {
   std::vector<Scenario> all;
   for (auto part : {elementary_scenarios(factor), product_scenarios(factor), int8_scenarios(factor),
                     norm_scenarios(factor), attention_scenarios(factor), expert_scenarios(factor),
-                    head_scenarios(factor)}) {
+                    head_scenarios(factor)})
     all.insert(all.end(), part.begin(), part.end());
-  }
   return all;
 }
 
