@@ -57,7 +57,7 @@ inline void filter(Candidates& candidates, const Sampling& args) {
   if (args.top_p < 1) keep_top_p(candidates, args.top_p, before);
   const double least = std::min(args.min_p, 1.0);
   std::erase_if(ids, [&](int32_t id) { return masses[static_cast<size_t>(id)] < least; });
-  std::sort(ids.begin(), ids.end());
+  if (!std::is_sorted(ids.begin(), ids.end())) std::sort(ids.begin(), ids.end());
 }
 
 /// The first id whose cumulative mass passes uniform · total.
