@@ -13,8 +13,6 @@ namespace gristmill::runtime::cpu {
 
 namespace {
 
-constexpr int64_t kRun = 512;  // queries of one task
-
 double work_of(const std::vector<AttentionTask>& tasks, const AttentionShape& shape) {
   double pairs = 0;
   for (const AttentionTask& task : tasks)
@@ -24,8 +22,7 @@ double work_of(const std::vector<AttentionTask>& tasks, const AttentionShape& sh
 
 }  // namespace
 
-/// One head's queries [first, first + queries) over rows [key, key + keys) of k and v. `group` heads that
-/// share a key head may stand for the queries of a single row.
+/// One head's queries [first, first + queries) over rows [key, key + keys) of k and v.
 void CpuBackend::attend(const AttentionViews& views, const AttentionShape& shape, const AttentionTask& task,
                         View lse) {
   const int64_t dim = shape.head_dim, width = task.heads * dim, column = task.head * dim;
@@ -45,12 +42,6 @@ void CpuBackend::attend(const AttentionViews& views, const AttentionShape& shape
   block.out = result_of(queries(views.out));
   block.queries = task.queries;
   block.first_length = task.keys - task.queries + 1;
-  if (task.heads > 1) {
-    block.queries = task.heads;
-    block.q.stride = block.out.stride = dim;
-    block.first_length = task.keys;
-    block.length_step = 0;
-  }
   if (lse) {
     block.lse = Matrix<float>(lse).row(task.first) + task.head;
     block.lse_stride = lse.stride;
@@ -71,8 +62,8 @@ void CpuBackend::attention(View out, View lse, ConstView q, ConstView k, ConstVi
   checks::attention(out, lse, q, k, v, document_starts, shape, types_);
   std::vector<AttentionTask> tasks;
   reference::each_document(Matrix<const int32_t>(document_starts), q.rows, [&](int64_t begin, int64_t end) {
-    for (int64_t first = begin; first < end; first += kRun) {
-      const int64_t queries = std::min(kRun, end - first);
+    for (int64_t first = begin; first < end; first += kAttentionRun) {
+      const int64_t queries = std::min(kAttentionRun, end - first);
       for (int64_t h = 0; h < shape.heads; ++h)
         tasks.push_back({first, queries, begin, first - begin + queries, h, 1});
     }
@@ -124,34 +115,6 @@ void CpuBackend::attention_backward(View dq, View dk, View dv, ConstView dout, C
     attention_.backward(block);
   });
   written(dq, dk, dv);
-}
-
-void CpuBackend::cached_attention(View out, ConstView q, ConstView cache_k, ConstView cache_v,
-                                  ConstView sequence_view, ConstView length_view, int64_t capacity,
-                                  const AttentionShape& shape) {
-  checks::cached_attention(out, q, cache_k, cache_v, sequence_view, length_view, capacity, shape, types_);
-  const Matrix<const int32_t> sequence(sequence_view), length(length_view);
-  for (int64_t r = 0; r < q.rows; ++r) {
-    checks::index("cached_attention: sequence", sequence.at(r, 0), cache_k.rows / capacity);
-    checks::index("cached_attention: length", length.at(r, 0) - int64_t{1}, capacity);
-  }
-  // Rows that follow each other in a sequence (a prompt) are one task a head; a single row is one task for
-  // all heads of a key head.
-  const int64_t group = shape.heads / shape.kv_heads;
-  std::vector<AttentionTask> tasks;
-  for (int64_t r = 0; r < q.rows;) {
-    int64_t end = r + 1;
-    while (end < q.rows && end - r < kRun && sequence.at(end, 0) == sequence.at(r, 0) &&
-           length.at(end, 0) == length.at(end - 1, 0) + 1) {
-      ++end;
-    }
-    const int64_t together = end - r == 1 ? group : 1, key = int64_t{sequence.at(r, 0)} * capacity;
-    for (int64_t h = 0; h < shape.heads; h += together)
-      tasks.push_back({r, end - r, key, length.at(end - 1, 0), h, together});
-    r = end;
-  }
-  attend_all({q, cache_k, cache_v, out}, shape, tasks, {});
-  written(out);
 }
 
 }  // namespace gristmill::runtime::cpu

@@ -204,42 +204,60 @@ void add_values(const AttentionBlock& args, const FewScratch<Format>& s, int64_t
 }
 
 template <class Format>
-void attention_few(const AttentionBlock& args) {
-  const int64_t dim = args.head_dim, queries = args.queries, steps = steps_of<Format>(dim);
-  Cursor cursor(args.scratch);
-  const FewScratch<Format> s(cursor, dim);
-  float highest[kFewQueries], total[kFewQueries];
-  pack_blocks<Format>(s.queries_t, kFewQueries, args.q, queries, dim);
-  for (int64_t i = 0; i < queries * s.width; ++i) s.sums[i] = 0;
-  for (int64_t i = 0; i < queries; ++i) {
+void begin_few(const AttentionBlock& args, const FewScratch<Format>& s, float* highest, float* total) {
+  pack_blocks<Format>(s.queries_t, kFewQueries, args.q, args.queries, args.head_dim);
+  for (int64_t i = 0; i < args.queries * s.width; ++i) s.sums[i] = 0;
+  for (int64_t i = 0; i < args.queries; ++i) {
     highest[i] = kMinusInfinity;
     total[i] = 0;
   }
-  const int64_t seen = keys_seen(args, queries - 1);
-  for (int64_t key = 0; key < seen; key += kKeyBlock) {
-    const int64_t block = lesser(kKeyBlock, seen - key), next = key + block;
-    prefetch_rows(args.k, next, lesser(kKeyBlock, seen - next), dim);
-    prefetch_rows(args.v, next, lesser(kKeyBlock, seen - next), dim);
-    pack_blocks<Format>(s.keys_t, kKeyBlock, from_row(args.k, key), block, dim);
-    small_product<Format>(queries, kKeyBlock, steps, s.queries_t, kFewQueries, s.keys_t, kKeyBlock, s.scores,
-                          kKeyBlock, false);
-    for (int64_t i = 0; i < queries; ++i) {
-      float* scores = s.scores + i * kKeyBlock;
-      const int64_t visible = lesser(block, keys_seen(args, i) - key);
-      const float rescale = softmax_keys(scores, args.scale, visible, highest[i], total[i]);
-      for (int64_t d = 0; d < s.width; ++d) s.sums[i * s.width + d] *= rescale;
-      items_of<Format>(s.weights + i * kKeyBlock / Format::kStep, scores, kKeyBlock);
-    }
-    transpose(s.weights_t, kFewQueries, s.weights, kKeyBlock / Format::kStep, queries,
-              steps_of<Format>(block));
-    add_values<Format>(args, s, key, block);
-  }
+}
+
+/// Keys [key, key + block): scores, weights, and what they add to the sums.
+template <class Format>
+void few_block(const AttentionBlock& args, const FewScratch<Format>& s, float* highest, float* total,
+               int64_t key, int64_t block) {
+  const int64_t dim = args.head_dim, queries = args.queries;
+  pack_blocks<Format>(s.keys_t, kKeyBlock, from_row(args.k, key), block, dim);
+  small_product<Format>(queries, kKeyBlock, steps_of<Format>(dim), s.queries_t, kFewQueries, s.keys_t,
+                        kKeyBlock, s.scores, kKeyBlock, false);
   for (int64_t i = 0; i < queries; ++i) {
+    float* scores = s.scores + i * kKeyBlock;
+    const int64_t visible = lesser(block, keys_seen(args, i) - key);
+    const float rescale = softmax_keys(scores, args.scale, visible, highest[i], total[i]);
+    for (int64_t d = 0; d < s.width; ++d) s.sums[i * s.width + d] *= rescale;
+    items_of<Format>(s.weights + i * kKeyBlock / Format::kStep, scores, kKeyBlock);
+  }
+  transpose(s.weights_t, kFewQueries, s.weights, kKeyBlock / Format::kStep, queries, steps_of<Format>(block));
+  add_values<Format>(args, s, key, block);
+}
+
+/// Writes the queries' results to rows of out from `row` on.
+template <class Format>
+void finish_few(const AttentionBlock& args, const FewScratch<Format>& s, const float* highest,
+                const float* total, int64_t row) {
+  for (int64_t i = 0; i < args.queries; ++i) {
     const float inverse = 1.0F / total[i];
-    for (int64_t d = 0; d < dim; ++d) s.sums[i * s.width + d] *= inverse;
+    for (int64_t d = 0; d < args.head_dim; ++d) s.sums[i * s.width + d] *= inverse;
     if (args.lse) args.lse[i * args.lse_stride] = highest[i] + __builtin_logf(total[i]);
   }
-  put_rows(args.out, 0, s.sums, s.width, queries, dim);
+  put_rows(args.out, row, s.sums, s.width, args.queries, args.head_dim);
+}
+
+template <class Format>
+void attention_few(const AttentionBlock& args) {
+  Cursor cursor(args.scratch);
+  const FewScratch<Format> s(cursor, args.head_dim);
+  float highest[kFewQueries], total[kFewQueries];
+  begin_few(args, s, highest, total);
+  const int64_t seen = keys_seen(args, args.queries - 1);
+  for (int64_t key = 0; key < seen; key += kKeyBlock) {
+    const int64_t block = lesser(kKeyBlock, seen - key), next = key + block;
+    prefetch_rows(args.k, next, lesser(kKeyBlock, seen - next), args.head_dim);
+    prefetch_rows(args.v, next, lesser(kKeyBlock, seen - next), args.head_dim);
+    few_block(args, s, highest, total, key, block);
+  }
+  finish_few(args, s, highest, total, 0);
 }
 
 template <class Format>

@@ -27,6 +27,8 @@ struct AttentionTask {
   int64_t first, queries, key, keys, head, heads;
 };
 
+constexpr int64_t kAttentionRun = 512;  ///< queries of one task
+
 struct AttentionViews {
   ConstView q, k, v;
   View out;
@@ -120,6 +122,9 @@ class CpuBackend final : public Backend {
   void attend(const AttentionViews& views, const AttentionShape& shape, const AttentionTask& task, View lse);
   void attend_all(const AttentionViews& views, const AttentionShape& shape,
                   const std::vector<AttentionTask>& tasks, View lse);
+  void attend_row(const AttentionViews& views, const AttentionShape& shape, const AttentionTask& task);
+  void attend_rows(const AttentionViews& views, const AttentionShape& shape,
+                   const std::vector<AttentionTask>& rows);
   void rotary_table(Matrix<const int32_t> positions, Matrix<const float> inverse_frequency);
   void head_chunk_values(const HeadValues& values, Matrix<float> logits, int64_t first,
                          Matrix<const int32_t> targets, float scale, const HeadGradients* gradients);

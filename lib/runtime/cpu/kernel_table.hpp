@@ -4,6 +4,7 @@
 
 #include "runtime/cpu/attention_backward_kernels.hpp"
 #include "runtime/cpu/attention_kernels.hpp"
+#include "runtime/cpu/cached_attention_kernels.hpp"
 #include "runtime/cpu/int8_kernels.hpp"
 #include "runtime/cpu/kernels.hpp"
 #include "runtime/cpu/product_kernels.hpp"
@@ -20,8 +21,13 @@ using Mixed = Rounded;
 
 template <class Format>
 constexpr Attention attention() {
-  return {attention_scratch<Format>, attention_forward<Format>, attention_backward_scratch<Format>,
-          attention_backward<Format>};
+  return {attention_scratch<Format>,
+          attention_forward<Format>,
+          attention_backward_scratch<Format>,
+          attention_backward<Format>,
+          attention_row_scratch<Format>,
+          attention_row<Format>,
+          kFewQueries};
 }
 
 constexpr Kernels kernel_table(const char* name) {

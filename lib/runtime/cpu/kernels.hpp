@@ -104,6 +104,11 @@ struct Attention {
   void (*forward)(const AttentionBlock&);
   int64_t (*backward_scratch)(int64_t head_dim, int64_t rows);
   void (*backward)(const AttentionGradientBlock&);
+  /// One row of a cache with all keys that it sees, for `kv_heads` key heads side by side, each with
+  /// block.queries ≤ few_queries query heads.
+  int64_t (*row_scratch)(int64_t head_dim, int64_t kv_heads);
+  void (*row)(const AttentionBlock& block, int64_t kv_heads);
+  int64_t few_queries;
 };
 
 /// A run of rows of a norm; unused pointers are null.
