@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
   std::string model, tokenizer;
   bool per_record = false;
   auto compute = runtime::DType::f32;
+  auto weights = model::WeightStorage::real;
   cli::Tool tool("eval-ppl", "Perplexity of a language model on documents: by token, byte and word.");
   tool.inputs("documents (shards or JSON Lines); none or - is standard input")
       .output()
@@ -24,6 +25,9 @@ int main(int argc, char** argv) {
   tool.option("--tokenizer", tokenizer, "tokenizer.json in place of the model's own");
   tool.choice("--dtype", compute, {{"fp32", runtime::DType::f32}, {"bf16", runtime::DType::bf16}},
               "arithmetic; bf16 is faster and rounds to 8 bits what stands between products");
+  tool.choice("--weights", weights,
+              {{"real", model::WeightStorage::real}, {"int8", model::WeightStorage::int8}},
+              "matrices as they are, or rounded to int8 with a scale a row: what generate would lose");
   tool.group("Scoring");
   tool.option("--context", options.context, "tokens a window reads; 0 = the model's context");
   tool.option("--stride", options.stride, "tokens a later window predicts; 0 = the context: no overlap");
@@ -36,8 +40,9 @@ int main(int argc, char** argv) {
   return tool.run(argc, argv, [&] {
     const auto& common = tool.common();
     const auto device = runtime::open_device(common.device, common.threads, compute);
-    auto session = decode::open_session(
-        *device, model, options.ids ? decode::WithTokenizer::no : decode::WithTokenizer::yes, tokenizer);
+    auto session = decode::open_session(*device, model,
+                                        options.ids ? decode::WithTokenizer::no : decode::WithTokenizer::yes,
+                                        tokenizer, model::Head::language, weights);
     shard::Reader reader(common.inputs);
     OutputFile out(common.output);
     Stats stats;

@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   std::string model, tokenizer, prompt, prompt_ids, stop_ids, system;
   bool chat = false;
   auto compute = runtime::DType::f32;
+  auto weights = model::WeightStorage::real;
   auto& sampling = options.generate.sampling;
   cli::Tool tool("generate", "Completes prompts with a language model; --chat talks.");
   tool.inputs("prompt records (JSON Lines); none or - is standard input")
@@ -63,6 +64,9 @@ int main(int argc, char** argv) {
   tool.option("--tokenizer", tokenizer, "tokenizer.json in place of the model's own");
   tool.choice("--dtype", compute, {{"fp32", runtime::DType::f32}, {"bf16", runtime::DType::bf16}},
               "arithmetic; bf16 is faster and rounds to 8 bits what stands between products");
+  tool.choice("--weights", weights,
+              {{"real", model::WeightStorage::real}, {"int8", model::WeightStorage::int8}},
+              "matrices as they are, or rounded to int8 with a scale a row: less memory, faster tokens");
   tool.group("Prompts");
   tool.option("--prompt", prompt, "one prompt, in place of records");
   tool.option("--prompt-ids", prompt_ids, "one prompt as ids, 1,2,3; needs no tokenizer");
@@ -89,7 +93,8 @@ int main(int argc, char** argv) {
     check_flags(tool);
     const bool by_ids = tool.given("--prompt-ids");
     const auto device = runtime::open_device(common.device, common.threads, compute);
-    auto session = decode::open_session(*device, model, decode::WithTokenizer::if_present, tokenizer);
+    auto session = decode::open_session(*device, model, decode::WithTokenizer::if_present, tokenizer,
+                                        model::Head::language, weights);
     options.generate.stop_ids = tool.given("--stop-ids") ? decode::parse_ids(stop_ids) : session.stop_ids;
     if (chat) {
       decode::Chat conversation(session, options.generate, system);

@@ -44,7 +44,7 @@ const tokenizer::Tokenizer& Session::tokens() const {
 }
 
 Session open_session(runtime::Device& device, const std::string& path, WithTokenizer with,
-                     const std::string& tokenizer_file, model::Head head) {
+                     const std::string& tokenizer_file, model::Head head, model::WeightStorage weights) {
   if (path.empty()) fail(Kind::usage, "no model: name a model or run directory with --model DIR");
   Session session;
   session.path = model::resolve_model_directory(path);
@@ -76,7 +76,7 @@ Session open_session(runtime::Device& device, const std::string& path, WithToken
   }
   session.stop_ids = session.tokenizer != nullptr ? stop_ids_of(*session.tokenizer)
                                                   : stop_ids_of_config(session.path, config.vocab_size);
-  session.model = model::load_model(device, session.path, head);
+  session.model = model::load_model(device, session.path, head, 1, weights);
   return session;
 }
 

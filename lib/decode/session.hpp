@@ -39,6 +39,7 @@ enum class WithTokenizer { yes, if_present, no };
 /// rewards would be random.
 Session open_session(runtime::Device& device, const std::string& path,
                      WithTokenizer with = WithTokenizer::yes, const std::string& tokenizer_file = "",
-                     model::Head head = model::Head::language);
+                     model::Head head = model::Head::language,
+                     model::WeightStorage weights = model::WeightStorage::real);
 
 }  // namespace gristmill::decode

@@ -22,14 +22,19 @@ size_t parameter_index(const ParameterSet& parameters, const std::string& name) 
   fail(Kind::internal, "the model has no parameter ", name);
 }
 
+int64_t Linear::Region::end() const {
+  return offset + (storage == Storage::real ? rows * cols : runtime::int8_bytes(rows, cols));
+}
+
 View Linear::Region::view(const ParameterSet& set) const {
+  if (storage != Storage::real) return runtime::int8_matrix(set.int8_arena(), offset, rows, cols);
   return set.all().col_range(offset, rows * cols).reshaped(rows, cols);
 }
 
 Linear::Piece Linear::piece(const ParameterSet& parameters, const std::string& prefix) {
   const auto region = [&](const std::string& name) {
     const auto& info = parameters.table()[parameter_index(parameters, name)];
-    return Region{info.offset, info.rows, info.cols};
+    return Region{info.offset, info.rows, info.cols, info.storage};
   };
   Piece result;
   result.weight = region(prefix + ".weight");
@@ -43,6 +48,7 @@ Linear Linear::linear(const ParameterSet& parameters, const std::vector<std::str
   for (const auto& prefix : prefixes) {
     const Piece next = piece(parameters, prefix);
     const bool touches = !pieces.empty() && pieces.back().weight.end() == next.weight.offset &&
+                         (next.weight.storage == Storage::real || pieces.back().weight.fills_strips()) &&
                          (next.bias.rows == 0 || pieces.back().bias.end() == next.bias.offset);
     if (touches) {
       pieces.back().weight.rows += next.weight.rows;
@@ -65,12 +71,13 @@ void Linear::forward(Backend& backend, const Weights& weights, View out, ConstVi
                      ConstView residual) const {
   int64_t column = 0;
   for (const auto& piece : pieces_) {
-    const int64_t width = conv1d_ ? piece.weight.cols : piece.weight.rows;
+    const bool by_rows = outputs_are_rows(piece);
+    const int64_t width = by_rows ? piece.weight.rows : piece.weight.cols;
     runtime::Matmul product;
     product.out = out.col_range(column, width);
     product.a = in;
     product.b = piece.weight.view(weights.parameters);
-    product.transpose_b = !conv1d_;
+    product.transpose_b = by_rows;
     product.keep_b = true;
     if (piece.bias.rows > 0) product.bias = piece.bias.view(weights.parameters);
     if (residual) product.residual = residual.col_range(column, width);

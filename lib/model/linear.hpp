@@ -9,6 +9,7 @@
 
 #include "model/parameters.hpp"
 #include "runtime/backend.hpp"
+#include "runtime/int8.hpp"
 
 namespace gristmill::model {
 
@@ -37,16 +38,22 @@ class Linear {
                 runtime::ConstView in) const;
 
  private:
-  /// A matrix in the arena: one tensor, or several without gaps.
+  /// A matrix in its arena: one tensor, or several without gaps.
   struct Region {
     int64_t offset = 0, rows = 0, cols = 0;
-    int64_t end() const { return offset + rows * cols; }
+    Storage storage = Storage::real;
+    int64_t end() const;
+    bool fills_strips() const { return rows % runtime::kInt8StripRows == 0; }
     runtime::View view(const ParameterSet& set) const;
   };
   struct Piece {
     Region weight, bias;  ///< bias 1 × out, or 0 × 0
   };
   static Piece piece(const ParameterSet& parameters, const std::string& prefix);
+  /// Whether a row of the weight is an output: not where Conv1D's is held as numbers.
+  bool outputs_are_rows(const Piece& piece) const {
+    return !conv1d_ || piece.weight.storage == Storage::int8_turned;
+  }
 
   std::vector<Piece> pieces_;
   bool conv1d_ = false;

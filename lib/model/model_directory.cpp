@@ -87,11 +87,11 @@ void load_tensor(ParameterSet& parameters, size_t index, const WeightFiles& file
   if (parameters.device().real() == runtime::DType::f64) {
     const auto values = file.read_double(stored);
     check_finite(values, files.where(stored));
-    runtime::write_real(parameters.device(), parameters.view(index), std::span<const double>(values));
+    write_parameter(parameters, index, std::span<const double>(values));
   } else {
     const auto values = file.read_float(stored);
     check_finite(values, files.where(stored));
-    runtime::write_real(parameters.device(), parameters.view(index), std::span<const float>(values));
+    write_parameter(parameters, index, std::span<const float>(values));
   }
 }
 
@@ -150,7 +150,7 @@ Config load_config(const std::string& path) {
 }
 
 std::unique_ptr<Transformer> load_model(runtime::Device& device, const std::string& path, Head head,
-                                        uint64_t seed) {
+                                        uint64_t seed, WeightStorage storage) {
   const std::string directory = resolve_model_directory(path);
   Config config = load_config(directory);
   if (config.head == Head::scalar && head == Head::language) {
@@ -161,7 +161,7 @@ std::unique_ptr<Transformer> load_model(runtime::Device& device, const std::stri
   const WeightFiles files(directory);
   check_files(files, directory, config, new_score);
   check_tied_head(files, config);
-  auto model = std::make_unique<Transformer>(device, config);
+  auto model = std::make_unique<Transformer>(device, config, storage);
   if (new_score) initialize(model->parameters(), seed);
   load_into(model->parameters(), files);
   return model;

@@ -24,7 +24,8 @@ std::string last_checkpoint(const std::string& run_directory);
 /// or a NaN is Error{input} naming the tensor. F32, F16 and BF16 files, whole or in shards
 /// (model.safetensors.index.json), are read.
 std::unique_ptr<Transformer> load_model(runtime::Device& device, const std::string& path,
-                                        Head head = Head::language, uint64_t seed = 1);
+                                        Head head = Head::language, uint64_t seed = 1,
+                                        WeightStorage storage = WeightStorage::real);
 
 /// Loads the weights of a model directory into a model of the same configuration; errors as in load_model().
 void load_weights(Transformer& model, const std::string& directory);

@@ -16,6 +16,8 @@
 
 #include "base/error.hpp"
 #include "base/rng.hpp"
+#include "model/quantized.hpp"
+#include "runtime/int8.hpp"
 
 namespace gristmill::model {
 namespace {
@@ -185,14 +187,24 @@ int64_t Config::parameter_count() const {
 
 ParameterSet::ParameterSet(runtime::Device& device, std::vector<ParameterInfo> table)
     : device_(&device), table_(std::move(table)) {
-  int64_t total = 0;
-  for (const auto& info : table_) total = std::max(total, info.offset + info.size());
+  int64_t total = 0, bytes = 0;
+  for (const auto& info : table_) {
+    if (info.storage == Storage::real) {
+      total = std::max(total, info.offset + info.size());
+    } else {
+      bytes = std::max(bytes, info.offset + runtime::int8_bytes(info.rows, info.cols));
+    }
+  }
   total = (total + kAlignment - 1) / kAlignment * kAlignment;
   arena_ = runtime::Buffer(device, device.real(), 1, total);
+  if (bytes > 0) int8_ = runtime::Buffer(device, runtime::DType::i8, 1, bytes);
 }
 
 runtime::View ParameterSet::view(size_t index) const {
   const auto& info = table_.at(index);
+  if (info.storage != Storage::real) {
+    return runtime::int8_matrix(int8_arena(), info.offset, info.rows, info.cols);
+  }
   return all().col_range(info.offset, info.size()).reshaped(info.rows, info.cols);
 }
 
@@ -214,7 +226,7 @@ void initialize(ParameterSet& parameters, uint64_t seed) {
       Rng rng(seed, stream_of(RandomStream::parameters, i));
       for (auto& value : values) value = static_cast<float>(info.initial_std * rng.normal());
     }
-    runtime::write_real(parameters.device(), parameters.view(i), std::span<const float>(values));
+    write_parameter(parameters, i, std::span<const float>(values));
   }
 }
 

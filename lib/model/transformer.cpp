@@ -30,14 +30,16 @@ KvCache::KvCache(Device& device, const Config& config, int64_t sequences, int64_
   if (sequences < 1 || capacity < 1 || sequences > INT32_MAX / capacity) {
     fail(Kind::internal, "a cache of ", sequences, " sequences by ", capacity, " positions");
   }
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    keys_.emplace_back(device, device.compute(), sequences * capacity, config.kv_heads * config.head_dim);
-    values_.emplace_back(device, device.compute(), sequences * capacity, config.kv_heads * config.head_dim);
-  }
+  const int64_t width = config.kv_heads * config.head_dim;
+  memory_ = Buffer(device, device.compute(), 2 * config.layers * sequences * capacity, width);
 }
 
-View KvCache::keys(int64_t layer) const { return keys_.at(static_cast<size_t>(layer)).view(); }
-View KvCache::values(int64_t layer) const { return values_.at(static_cast<size_t>(layer)).view(); }
+View KvCache::keys(int64_t layer) const {
+  return memory_.view().row_range(2 * layer * sequences_ * capacity_, sequences_ * capacity_);
+}
+View KvCache::values(int64_t layer) const {
+  return memory_.view().row_range((2 * layer + 1) * sequences_ * capacity_, sequences_ * capacity_);
+}
 
 namespace {
 
@@ -94,10 +96,10 @@ Buffer rotary_frequencies(Device& device, const Config& config) {
 }  // namespace
 
 struct Transformer::State {
-  State(Device& device_, const Config& config_)
+  State(Device& device_, const Config& config_, WeightStorage storage)
       : device(device_),
         config(config_),
-        parameters(device, parameter_table(config)),
+        parameters(device, stored_table(config, storage)),
         embedding(parameter_index(parameters,
                                   base_name(config, "model.embed_tokens.weight", "transformer.wte.weight"))),
         final_norm(parameters, base_name(config, "model.norm", "transformer.ln_f"), config.norm_epsilon),
@@ -155,8 +157,8 @@ struct Transformer::State {
   bool can_go_back = false;
 };
 
-Transformer::Transformer(Device& device, const Config& config)
-    : state_(std::make_unique<State>(device, config)) {}
+Transformer::Transformer(Device& device, const Config& config, WeightStorage storage)
+    : state_(std::make_unique<State>(device, config, storage)) {}
 Transformer::~Transformer() = default;
 Transformer::Transformer(Transformer&&) noexcept = default;
 
@@ -167,6 +169,7 @@ const ParameterSet& Transformer::parameters() const { return state_->parameters;
 
 ParameterSet& Transformer::gradients() {
   auto& gradients = state_->gradients;
+  if (state_->parameters.int8_arena()) fail(Kind::usage, "weights in int8 cannot be trained");
   if (gradients == nullptr)
     gradients = std::make_unique<ParameterSet>(state_->device, state_->parameters.table());
   return *gradients;

@@ -10,6 +10,7 @@
 
 #include "model/config.hpp"
 #include "model/parameters.hpp"
+#include "model/quantized.hpp"
 #include "model/recompute.hpp"
 #include "model/router.hpp"
 #include "runtime/backend.hpp"
@@ -27,7 +28,8 @@ struct Batch {
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
 };
 
-/// Keys and values of the sequences being generated.
+/// Keys and values of the sequences being generated, of all layers in one memory, which is large enough for
+/// huge pages: attention reads a row here and a row there.
 class KvCache {
  public:
   /// Room for `sequences` × `capacity` positions in every layer.
@@ -39,7 +41,7 @@ class KvCache {
 
  private:
   int64_t sequences_, capacity_;
-  std::vector<runtime::Buffer> keys_, values_;
+  runtime::Buffer memory_;  ///< keys of layer 0, values of layer 0, keys of layer 1, …
 };
 
 /// New rows for a cached forward: row r is token ids[r] of sequence[r] at position[r] (= its number of
@@ -50,8 +52,8 @@ struct CachedRows {
 
 class Transformer {
  public:
-  /// Weights are zero until initialize() or load_weights().
-  Transformer(runtime::Device& device, const Config& config);
+  /// Weights are zero until initialize() or load_weights(). With int8 there are no gradients (Error{usage}).
+  Transformer(runtime::Device& device, const Config& config, WeightStorage storage = WeightStorage::real);
   ~Transformer();
   Transformer(Transformer&&) noexcept;
 
