@@ -29,7 +29,8 @@ std::vector<model::Config> small_configs() {
   strips.heads = 8;
   strips.kv_heads = 4;
   strips.head_dim = 8;
-  return {test::small_llama(true), test::small_gpt2(), test::small_biased(), test::small_normed(), strips};
+  return {test::small_llama(true), test::small_gpt2(),    test::small_biased(),
+          test::small_normed(),    test::small_experts(), strips};
 }
 
 /// What int8 makes of a row: computed here from the definition.
