@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/rng.hpp"
+#include "train/expert_metrics.hpp"
 
 namespace gristmill::train {
 
@@ -69,6 +70,7 @@ void check(const PretrainOptions& options) {
   within("--anneal-share", options.anneal_share, 0, 1);
   within("--anneal-weight", options.anneal_weight, 0, 1);
   if (!(options.z_loss >= 0)) fail(Kind::usage, "--z-loss must not be below 0 (0 = off)");
+  if (!(options.router_z_loss >= 0)) fail(Kind::usage, "--router-z-loss must not be below 0 (0 = off)");
 }
 
 }  // namespace
@@ -102,6 +104,8 @@ PretrainObjective::PretrainObjective(model::Transformer& model, shard::TokenSet 
       sum_(model.device(), DType::f64, 1, 1) {
   check(options);
   check_vocabulary(main_.tokens(), model.config());
+  if (options.router_z_loss > 0 && model.config().experts == 0)
+    fail(Kind::usage, "--router-z-loss is of no use to a model without experts");
   if (anneal) {
     check_vocabulary(*anneal, model.config());
     anneal_ = std::make_unique<WindowStream>(std::move(*anneal), model.config().context, options.seed);
@@ -211,8 +215,13 @@ std::vector<double> PretrainObjective::train_micro_batch(const model::Batch& bat
   }
   const auto dhidden = dhidden_.get(real, rows, model_.config().dim);
   model_.head_backward(dhidden, values, hidden, target, gradients);
-  model_.backward(dhidden);
-  return {sum_of(values.log_prob), squared_lse};
+  const double share = static_cast<double>(rows) / static_cast<double>(step_tokens);
+  model_.backward(dhidden, {share * model_.config().router_balance, share * options_.router_z_loss});
+  std::vector<double> sums = {sum_of(values.log_prob), squared_lse};
+  if (model_.config().experts == 0) return sums;
+  const auto experts = expert_sums(model_.router_figures(), rows);
+  sums.insert(sums.end(), experts.begin(), experts.end());
+  return sums;
 }
 
 double PretrainObjective::score_micro_batch(const model::Batch& batch, std::span<const int32_t> targets) {
@@ -256,6 +265,9 @@ void PretrainObjective::accumulate(int64_t step, StepMetrics& metrics) {
   metrics.loss = -sums.at(0) / tokens;
   metrics.tokens = step_tokens;
   metrics.flops = tokens * model_.config().flops_per_token();
+  if (model_.config().experts > 0)
+    put_expert_metrics(std::span(sums).subspan(2), model_.config(), step_tokens, options_.router_z_loss,
+                       metrics);
   if (options_.z_loss > 0) metrics.values["z_loss"] = options_.z_loss * sums.at(1) / tokens;
 }
 

@@ -11,6 +11,10 @@
 // The loss is the mean cross-entropy. With z-loss (Chowdhery et al. 2022, §5) coef · lse², the mean over the
 // tokens, is added to what is minimised (not to the loss that is reported): it keeps the logits from
 // drifting. Its gradient needs lse before the backward pass, so it costs the head's product once more.
+//
+// A mixture of experts adds its load-balance loss times Config::router_balance, and router_z_loss times the
+// z-loss of its routers (model/router.hpp): of each micro-batch by itself, weighted by its share of the
+// step's tokens. Neither is in the loss that is reported.
 
 #include <cstdint>
 #include <map>
@@ -36,6 +40,7 @@ struct PretrainOptions {
   double ramp_start = 1;              ///< first step's share of batch_tokens …
   double ramp_share = 0;       ///< … and the share of the budget in which it grows to all of it; 0 = off
   double z_loss = 0;           ///< coefficient; 0 = off
+  double router_z_loss = 0;    ///< with experts: coefficient; 0 = off
   double anneal_share = 0.1;   ///< with annealing data: the last share of the steps, which they join …
   double anneal_weight = 0.5;  ///< … and their share of the windows there
   uint64_t seed = 1;           ///< of the order of the windows
@@ -118,7 +123,8 @@ class PretrainObjective : public Objective {
   StepPlanOptions plan_options() const;
   int64_t windows_in(int64_t tokens) const;
   std::vector<Chosen> choose(int64_t step);
-  /// The sums of the targets' log-probabilities and, with z-loss, of their squared logsumexps.
+  /// The sums of the targets' log-probabilities, of their squared logsumexps (0 without z-loss) and, with
+  /// experts, expert_sums().
   std::vector<double> train_micro_batch(const model::Batch& batch, std::span<const int32_t> targets,
                                         int64_t step_tokens);
   double sum_of_squares(runtime::ConstView values);

@@ -27,6 +27,15 @@ void add_model_flags(cli::Tool& tool, PretrainRunOptions& options) {
               "base of the rotary embedding; 0 = the model's own, 10000 for a new one");
   tool.option("--untied", shape.untied, "give the head weights of its own");
   tool.option("--qk-norm", shape.qk_norm, "normalise each head's queries and keys (steadier at high rates)");
+  tool.option(
+      "--experts", shape.experts,
+      "make the feed-forward layer a mixture of so many experts of --hidden-dim each (Mixtral); 0 = off");
+  tool.option("--experts-per-token", shape.experts_per_token, "experts that work on a token, with --experts");
+  tool.option(
+      "--aux-loss-weight", options.aux_loss_weight,
+      "weight of the loss that spreads tokens over experts; -1 = the model's own, 0.01 for a new one");
+  tool.option("--router-z-loss", options.pretrain.router_z_loss,
+              "weight of the squared log of the routers' softmax sums (1e-3 is usual); 0 = off");
   tool.option("--zero-init", shape.zero_init, "start every layer as the identity");
   tool.option(
       "--mup-base-dim", shape.mup_base_dim,
@@ -66,6 +75,9 @@ void put_shape(Json& json, const ShapeOptions& shape) {
   json["qk-norm"] = shape.qk_norm;
   json["zero-init"] = shape.zero_init;
   json["mup-base-dim"] = shape.mup_base_dim;
+  if (shape.experts == 0) return;
+  json["experts"] = shape.experts;
+  json["experts-per-token"] = shape.experts_per_token;
 }
 
 void put_unless_empty(Json& json, const char* key, const std::string& value) {
@@ -96,8 +108,10 @@ void read_common_flags(const cli::Tool& tool, PretrainRunOptions& options) {
   const auto any_given = [&](const std::vector<std::string>& flags) {
     return std::any_of(flags.begin(), flags.end(), [&](const auto& flag) { return tool.given(flag); });
   };
-  options.shape_given = any_given({"--layers", "--dim", "--heads", "--kv-heads", "--hidden-dim", "--untied",
-                                   "--qk-norm", "--zero-init", "--mup-base-dim"});
+  options.shape_given =
+      any_given({"--layers", "--dim", "--heads", "--kv-heads", "--hidden-dim", "--untied", "--qk-norm",
+                 "--zero-init", "--mup-base-dim", "--experts", "--experts-per-token"});
+  options.experts_per_token_given = tool.given("--experts-per-token");
   options.context_given = tool.given("--context");
   options.anneal_given = any_given({"--anneal-share", "--anneal-weight"});
 }
@@ -117,6 +131,8 @@ Json PretrainRunOptions::record() const {
   put_unless_empty(json, "batch-ramp", batch_ramp);
   put_annealing(json, *this);
   json["z-loss"] = pretrain.z_loss;
+  if (aux_loss_weight >= 0) json["aux-loss-weight"] = aux_loss_weight;
+  if (pretrain.router_z_loss > 0) json["router-z-loss"] = pretrain.router_z_loss;
   const Json shared = to_json(train);
   for (const auto& [key, value] : shared.as_object()) json[key] = value;
   return json;

@@ -40,6 +40,12 @@ void check_options(const PretrainRunOptions& options) {
   }
   if (options.anneal_given && options.anneal_data.empty())
     fail(Kind::usage, "--anneal-share and --anneal-weight are of no use without --anneal-data");
+  if (options.experts_per_token_given && options.shape.experts == 0)
+    fail(Kind::usage, "--experts-per-token is of no use without --experts");
+  if (!(options.aux_loss_weight >= 0) && options.aux_loss_weight != -1) {
+    fail(Kind::usage, "--aux-loss-weight must not be below 0 (-1 = the model's own), not ",
+         options.aux_loss_weight);
+  }
   if (!(options.train.learning_rate > 0)) fail(Kind::usage, "--lr must be above 0");
   if (!(options.rope_theta >= 0)) fail(Kind::usage, "--rope-theta must not be below 0");
 }
@@ -55,6 +61,18 @@ void read_ramp(const std::string& text, PretrainOptions& options) {
     fail(Kind::usage, "--batch-ramp ", in_quotes(text), ": expected two shares such as 0.25:0.1");
   options.ramp_start = *start;
   options.ramp_share = *share;
+}
+
+void put_experts(const ShapeOptions& shape, model::Config& config) {
+  constexpr double kBalance = 0.01;  // Fedus et al. 2021, §2.2
+  config.experts = shape.experts;
+  if (shape.experts == 0) return;
+  if (shape.experts_per_token < 2) {
+    fail(Kind::usage, "--experts-per-token must be at least 2, not ", shape.experts_per_token,
+         ": the weight of a single expert is always 1, and its router would learn nothing from the text");
+  }
+  config.experts_per_token = shape.experts_per_token;
+  config.router_balance = kBalance;
 }
 
 model::Config config_of_shape(const ShapeOptions& shape, const shard::TokenShardInfo& tokens) {
@@ -74,6 +92,7 @@ model::Config config_of_shape(const ShapeOptions& shape, const shard::TokenShard
   config.qk_norm = shape.qk_norm;
   config.zero_init = shape.zero_init;
   config.mup_base_dim = shape.mup_base_dim;
+  put_experts(shape, config);
   config.bos_token = config.eos_token = config.pad_token = tokens.end_of_text;
   return config;
 }
@@ -136,7 +155,8 @@ void check_memory(const model::Config& config, const Data& data, const PretrainR
       pretrain_extent(options.pretrain, config.context, static_cast<int64_t>(data.tokens.ids.size()),
                       size_of(data.anneal), size_of(data.held_out));
   plan.objective_bytes = PretrainObjective::bytes(config, plan.extent, plan.real, options.pretrain);
-  // All have read their data before one looks at what memory is left, and all have looked before one takes any.
+  // All have read their data before one looks at what memory is left, and all have looked before one takes
+  // any.
   runtime::gather_values(ranks, {});
   report_memory(plan_memory(config, plan), options.train.memory_limit, ranks.on_this_machine());
   runtime::gather_values(ranks, {});
@@ -159,6 +179,10 @@ model::Config pretrain_config(const PretrainRunOptions& options, const shard::To
     if (config.family == model::Family::gpt2)
       fail(Kind::usage, "--rope-theta: a GPT-2 has no rotary embedding");
     config.rope_theta = options.rope_theta;
+  }
+  if (options.aux_loss_weight >= 0) {
+    if (config.experts == 0) fail(Kind::usage, "--aux-loss-weight is of no use to a model without experts");
+    config.router_balance = options.aux_loss_weight;
   }
   config.validate();
   return config;
@@ -185,10 +209,12 @@ void pretrain_on(runtime::Collective& collective, const PretrainRunOptions& give
   const size_t count = data.tokens.ids.size();
   PretrainObjective objective(*made, std::move(data.tokens), std::move(data.held_out), options.pretrain,
                               std::move(data.anneal), &ranks);
-  log::info(config.parameter_count(), " parameters (", config.layers, " layers of ", config.dim,
-            ", vocabulary ", config.vocab_size, ", context ", config.context, "), ", count, " tokens, ",
-            objective.total_steps(), " steps on ", device->name(),
-            ranks.size() > 1 ? str(", ", ranks.size(), " ranks (", collective.name(), ")") : std::string());
+  log::info(
+      config.parameter_count(), " parameters (", config.layers, " layers of ", config.dim,
+      config.experts > 0 ? str(", ", config.active_parameter_count(), " active a token") : std::string(),
+      ", vocabulary ", config.vocab_size, ", context ", config.context, "), ", count, " tokens, ",
+      objective.total_steps(), " steps on ", device->name(),
+      ranks.size() > 1 ? str(", ", ranks.size(), " ranks (", collective.name(), ")") : std::string());
   run(objective, options.train, options.record(), tokenizer);
 }
 

@@ -23,10 +23,11 @@ struct ShapeOptions {
   int64_t kv_heads = 0;    ///< 0 = heads
   int64_t hidden_dim = 0;  ///< 0 = 8/3 · dim, rounded up to a multiple of 32 (Touvron et al. 2023)
   int64_t context = 256;
-  bool untied = false;       ///< a head with weights of its own
-  bool qk_norm = false;      ///< see model::Config
-  bool zero_init = false;    ///< see model::Config
-  int64_t mup_base_dim = 0;  ///< see model::Config
+  bool untied = false;                         ///< a head with weights of its own
+  bool qk_norm = false;                        ///< see model::Config
+  bool zero_init = false;                      ///< see model::Config
+  int64_t mup_base_dim = 0;                    ///< see model::Config
+  int64_t experts = 0, experts_per_token = 2;  ///< see model::Config
 };
 
 struct PretrainRunOptions {
@@ -37,12 +38,14 @@ struct PretrainRunOptions {
   std::string model_config;              ///< config.json in place of `shape`
   std::string init;                      ///< model directory to start from, in place of `shape`
   ShapeOptions shape;
-  bool shape_given = false;    ///< any of `shape` but the context was asked for: Error{usage} beside
-                               ///< model_config or init
-  bool context_given = false;  ///< with init: its context becomes that of `shape`
-  double rope_theta = 0;       ///< base of the rotary embedding; 0 = as the model has it
-  std::string batch_ramp;      ///< "A:B", see PretrainOptions; empty = off
-  bool anneal_given = false;   ///< an option of the annealing was given: Error{usage} without anneal_data
+  bool shape_given = false;     ///< any of `shape` but the context was asked for: Error{usage} beside
+                                ///< model_config or init
+  bool context_given = false;   ///< with init: its context becomes that of `shape`
+  double rope_theta = 0;        ///< base of the rotary embedding; 0 = as the model has it
+  double aux_loss_weight = -1;  ///< Config::router_balance; -1 = as the model has it
+  bool experts_per_token_given = false;  ///< Error{usage} without experts
+  std::string batch_ramp;                ///< "A:B", see PretrainOptions; empty = off
+  bool anneal_given = false;  ///< an option of the annealing was given: Error{usage} without anneal_data
   PretrainOptions pretrain;
   TrainOptions train;
   std::string device = "auto";
