@@ -55,3 +55,14 @@ grep -q '"router_aux_loss_coef": 0.05' more/checkpoints/step-2/config.json
 generate -q --model whole --prompt-ids 1,2,3 --output-ids --max-tokens 5 --temperature 0 >g1.txt
 generate -q -j1 --model whole --prompt-ids 1,2,3 --output-ids --max-tokens 5 --temperature 0 >g2.txt
 cmp g1.txt g2.txt
+
+# The loss that spreads tokens over experts does.
+busiest() {  # WEIGHT: tokens of the busiest expert over an even share, mean over all but the first steps
+  pretrain -q --run-dir "balance-$1" --layers 1 --dim 32 --heads 2 --context 32 --experts 8 --experts-per-token 2 --hidden-dim 32 \
+    --batch-tokens 256 --tokens 15360 --lr 1e-2 --aux-loss-weight "$1" t.tok.zst
+  python3 -c 'import json, sys
+loads = [json.loads(line)["expert_load/max"] for line in open(sys.argv[1])][10:]
+print(sum(loads) / len(loads))' "balance-$1/metrics.jsonl"
+}
+with=$(busiest 0.1) without=$(busiest 0)
+awk -v a="$with" -v b="$without" 'BEGIN { exit !(a < 0.75 * b) }' || { echo "busiest expert: $with with the loss, $without without"; exit 1; }
