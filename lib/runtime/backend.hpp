@@ -167,8 +167,8 @@ class Backend {
   // --------------------------------------------------------------------------------------------------
   /// Causal attention within each document of a packed batch, never across; scores are never stored whole
   /// (Dao et al. 2022). q[T, heads·head_dim], k and v[T, kv_heads·head_dim], out as q, lse[T, heads];
-  /// document_starts (D+1) × 1, first 0, last T. q, k, v and out: compute. What enters a product is rounded to
-  /// compute(), the softmax's weights and (backward) the gradients of scores too.
+  /// document_starts (D+1) × 1, first 0, last T. q, k, v and out: compute. What enters a product is rounded
+  /// to compute(), the softmax's weights and (backward) the gradients of scores too.
   virtual void attention(View out, View lse, ConstView q, ConstView k, ConstView v, ConstView document_starts,
                          const AttentionShape& shape) = 0;
   /// dq, dk, dv are overwritten; all but lse: compute.
@@ -221,8 +221,8 @@ class Backend {
   virtual void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
                     double logit_scale) = 0;
   /// Gradients of head(): dhidden[R,C] (compute) is overwritten, dweight[V,C] too, or with accumulate_dweight
-  /// adds, which takes scratch of its size. Logits are computed anew; the values come out too where wanted, so
-  /// that a loss whose upstream gradients are known beforehand needs this call alone.
+  /// adds, which takes scratch of its size. Logits are computed anew; the values come out too where wanted,
+  /// so that a loss whose upstream gradients are known beforehand needs this call alone.
   virtual void head_backward(View dhidden, bool accumulate_dweight, View dweight, const HeadValues& values,
                              ConstView hidden, ConstView weight, ConstView targets,
                              const HeadGradients& gradients, double logit_scale) = 0;

@@ -256,8 +256,9 @@ TEST_CASE("the head gives the masked likelihoods, entropies and gradients of the
     runtime::write_real(*device, weight.view(), identity);
     runtime::write_real(*device, d_log_prob.view(), weights);
     runtime::write_ints(*device, ids.view(), labels);
-    device->backend().head_backward(d_hidden.view(), true, d_weight.view(), {log_prob.view(), {}, entropy.view()},
-                                    hidden.view(), weight.view(), ids.view(), {d_log_prob.view(), {}, {}}, 1);
+    device->backend().head_backward(d_hidden.view(), true, d_weight.view(),
+                                    {log_prob.view(), {}, entropy.view()}, hidden.view(), weight.view(),
+                                    ids.view(), {d_log_prob.view(), {}, {}}, 1);
     check_all(runtime::read_real(*device, log_prob.view()), item.at("outputs").at("token_logps"), tolerance);
     check_all(runtime::read_real(*device, entropy.view()), item.at("outputs").at("token_entropy"), tolerance);
     const auto gradient = runtime::read_real(*device, d_hidden.view());

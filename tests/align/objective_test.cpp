@@ -10,6 +10,7 @@
 #include "align/ppo.hpp"
 #include "align/reward.hpp"
 #include "align/sft.hpp"
+#include "align/tiny_config.hpp"
 #include "base/error.hpp"
 #include "base/rng.hpp"
 #include "support/catch.hpp"
@@ -21,23 +22,8 @@ namespace {
 
 constexpr uint32_t kEnd = 11;
 
-model::Config tiny(model::Head head) {
-  model::Config config;
-  config.head = head;
-  config.vocab_size = 12;
-  config.dim = 16;
-  config.layers = 2;
-  config.heads = 2;
-  config.kv_heads = 1;
-  config.head_dim = 8;
-  config.hidden_dim = 24;
-  config.context = 24;
-  config.tied = head == model::Head::language;
-  return config;
-}
-
 std::unique_ptr<model::Transformer> make_model(runtime::Device& device, model::Head head, uint64_t seed) {
-  auto out = std::make_unique<model::Transformer>(device, tiny(head));
+  auto out = std::make_unique<model::Transformer>(device, test::tiny_config(head, 2));
   model::initialize(out->parameters(), seed);
   // Larger than the usual start, so that nothing is near zero.
   for (size_t i = 0; i < out->parameters().size(); ++i) {

@@ -11,6 +11,7 @@
 #include "align/flops.hpp"
 #include "align/reward.hpp"
 #include "align/sft.hpp"
+#include "align/tiny_config.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/rng.hpp"
@@ -29,23 +30,8 @@ const bool kQuiet = [] {
   return true;
 }();
 
-model::Config small(model::Head head) {
-  model::Config config;
-  config.head = head;
-  config.vocab_size = 12;
-  config.dim = 16;
-  config.layers = 3;
-  config.heads = 2;
-  config.kv_heads = 1;
-  config.head_dim = 8;
-  config.hidden_dim = 24;
-  config.context = 24;
-  config.tied = head == model::Head::language;
-  return config;
-}
-
 std::unique_ptr<model::Transformer> made(runtime::Device& device, model::Head head, uint64_t seed) {
-  auto model = std::make_unique<model::Transformer>(device, small(head));
+  auto model = std::make_unique<model::Transformer>(device, test::tiny_config(head, 3));
   model::initialize(model->parameters(), seed);
   return model;
 }
@@ -191,23 +177,25 @@ TEST_CASE("the largest sum of a micro-batch is found without looking at every ba
 }
 
 TEST_CASE("a forward pass's FLOPs are those of its products", "[align]") {
-  // A layer of small(): 16·(16 + 8 + 8) + 16·16 + 3·16·24 = 1,920, and two norms of 16; the final norm 16.
+  // A layer: 16·(16 + 8 + 8) + 16·16 + 3·16·24 = 1,920, and two norms of 16; the
+  // final norm 16.
   const double body = 3 * (1920 + 32) + 16;
   model::Batch batch;
   batch.add(std::vector<uint32_t>(5, 1));
   batch.add(std::vector<uint32_t>(2, 1));
   const double attention = 4.0 * 3 * 16 * (25 + 4);
-  CHECK(forward_flops(small(model::Head::language), batch, 3) ==
+  CHECK(forward_flops(test::tiny_config(model::Head::language, 3), batch, 3) ==
         Approx(2 * body * 7 + 2.0 * 12 * 16 * 3 + attention));
-  auto untied = small(model::Head::language);
+  auto untied = test::tiny_config(model::Head::language, 3);
   untied.tied = false;
   CHECK(forward_flops(untied, batch, 3) == Approx(2 * body * 7 + 2.0 * 12 * 16 * 3 + attention));
-  CHECK(forward_flops(small(model::Head::scalar), batch, 3) == Approx(2 * (body + 16) * 7 + attention));
+  CHECK(forward_flops(test::tiny_config(model::Head::scalar, 3), batch, 3) ==
+        Approx(2 * (body + 16) * 7 + attention));
 }
 
 TEST_CASE("a plan of several models adds up their parts and shares the device's own memory", "[align]") {
   const train::TrainOptions options;
-  const auto config = small(model::Head::language);
+  const auto config = test::tiny_config(model::Head::language, 3);
   const auto one = plan_tuning(config, {64, 0}, options);
   train::MemoryPlan two;
   two.add("a", one);
