@@ -21,6 +21,8 @@ UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 # Paths of one machine have no place in a project; the data folder beside a checkout is named in one place.
 FOREIGN = re.compile(r"/wo" r"rk/|/ro" r"ot/|/ho" r"me/\w|\.\./sha" r"red")
 FOREIGN_ALLOWED = {".ci/run"}
+# Under set -e neither of these ends a script: a check that fails before the last &&, and a command behind "!".
+LOST_CHECK = re.compile(r"^\s*(?:(?:\[|grep|cmp|test)\s.*&&(?!\s*(?:exit|return|continue|break)\b)|!\s)(?!.*\|\|)")
 MAX_LINES, MAX_APP_LINES, MAX_FUNCTION_LINES, MAX_MAIN_LINES = 400, 120, 60, 90
 SOURCES = {".cpp", ".hpp", ".cu", ".cuh"}
 
@@ -155,6 +157,12 @@ def check_any_file(name, text):
             yield f"{name}:{number}: a path of one machine: {line.strip()[:60]}"
 
 
+def check_case(name, text):
+    for number, line in enumerate(text.split("\n"), 1):
+        if LOST_CHECK.search(line):
+            yield f"{name}:{number}: a check whose result is lost; one command a line, or || {{ …; exit 1; }}"
+
+
 def check(root):
     uses, apps = library_uses(root), app_uses(root)
     problems = list(check_floors(uses))
@@ -165,6 +173,8 @@ def check(root):
         text = read(path)
         if not name.startswith("testdata/") and name != "LICENSE":
             problems += check_any_file(name, text)
+        if name.startswith("tests/") and path.suffix == ".sh":
+            problems += check_case(name, text)
         if path.suffix in SOURCES:
             problems += check_source(name, text, allowed_includes(name, uses, apps))
     return problems
@@ -177,6 +187,7 @@ GOOD = {
     "lib/base/json.cpp": "#include <nlohmann/json.hpp>\nint main() { exit(1); }\n",
     "lib/web/page.cpp": '#include "shard/reader.hpp"\n// exit( in a comment, getenv("x")\nauto s = "abort(";\nrun.exit(1);\n',
     "apps/cat.cpp": '#include "shard/reader.hpp"\n#include "base/cli.hpp"\n',
+    "tests/cli/cat/a.sh": "[ -e a ] && [ -e b ] || { echo no; exit 1; }\n[ -e c ] && exit 1\nif [ -e d ] && ! cmp a b; then exit 1; fi\n",
     "cuda/emulator/block.cpp": '#include "base/rng.hpp"\n#include "emulator/warp.hpp"\n#include "runtime/backend.hpp"\n',
 }
 BAD = [  # a file, its content, and what must be said about it
@@ -197,6 +208,9 @@ BAD = [  # a file, its content, and what must be said about it
     ("lib/web/a.cpp", "void f() { abort (); }\n", "abort"),
     ("apps/cat.cpp", 'auto x = getenv("X");\n', "getenv("),
     ("apps/cat.cpp", "bool x = ::isatty(1);\n", "isatty("),
+    ("tests/cli/cat/b.sh", "[ $code -eq 1 ] && grep -q x err\n", "result is lost"),
+    ("tests/cli/cat/b.sh", "  cmp a b && cmp c d\n", "result is lost"),
+    ("tests/cli/cat/b.sh", "! cmp a b\n", "result is lost"),
     ("lib/web/page_utils.hpp", "", "says nothing"),
     ("lib/web/a.cpp", "\n" * 401, "more than 400"),
     ("apps/cat.cpp", "\n" * 121, "more than 120"),

@@ -7,7 +7,9 @@ dpo -q --model base --data pairs.jsonl --run-dir dpo --batch-size 8 --export dpo
 ppo -q --model base --reward-model judge --data prompts.jsonl --iterations 1 --rollout-batch 4 --max-response-tokens 8 --run-dir ppo --export ppo-out
 diff -r plain/checkpoints sft/checkpoints  # the export is no part of the run
 diff plain/config.toml sft/config.toml
-[ ! -e out/chat/optimizer.safetensors ] && [ ! -e out/chat/trainer.json ] && [ ! -e out/chat.saving ]
+[ ! -e out/chat/optimizer.safetensors ]
+[ ! -e out/chat/trainer.json ]
+[ ! -e out/chat.saving ]
 cmp "$small" out/chat/tokenizer.json
 generate -q --model out/chat --prompt "Hello" --max-tokens 4 --temperature 0 >a.txt
 [ -s a.txt ]

@@ -51,7 +51,8 @@ tokenize -q --tokenizer tiny.json "$GRISTMILL_TESTDATA/tokenizer/prose.jsonl" -o
 pretrain -q --run-dir foreign --tokenizer tiny.json --layers 1 --dim 16 --heads 2 --context 160 --batch-tokens 256 --tokens 512 tiny.tok.zst
 code=0
 dpo -q --model base --reference foreign --data pairs.jsonl --run-dir r 2>err.txt || code=$?
-[ $code -eq 1 ] && grep -q "another tokenizer" err.txt
+[ $code -eq 1 ]
+grep -q "another tokenizer" err.txt
 
 # Prompts must fit the reward model too, not only the policy.
 reward-train -q --model narrow --data pairs.jsonl --run-dir small-reward --batch-size 8

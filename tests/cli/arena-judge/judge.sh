@@ -24,7 +24,9 @@ report, lm = json.load(open("report.json")), json.load(open("lm.json"))
 assert report["pairs"] == 6 and report["flip_rate"] is None and 0 <= lm["flip_rate"] <= 1
 END
 code=0; arena-judge judge a.jsonl b.jsonl 2>err || code=$?
-[ "$code" -eq 2 ] && grep -q "name one judge" err
+[ "$code" -eq 2 ]
+grep -q "name one judge" err
 code=0; arena-judge judge --reward-model m a.jsonl b.jsonl 2>err || code=$?
-[ "$code" -eq 1 ] && grep -q "not a reward model" err
+[ "$code" -eq 1 ]
+grep -q "not a reward model" err
 echo done

@@ -21,10 +21,13 @@ import json, sys
 ratings = [json.loads(line)["rating"] for line in sys.stdin]
 assert abs(sum(ratings) / len(ratings) - 1500) < 1e-6, ratings'
 code=0; arena-judge winrate votes.jsonl --strength 2 2>err || code=$?
-[ "$code" -eq 2 ] && grep -q -- "--length-controlled" err
+[ "$code" -eq 2 ]
+grep -q -- "--length-controlled" err
 printf '%s\n' '{"model_a":"x","model_b":"y","winner":"tie"}' '{"model_a":"v","model_b":"w","winner":"tie"}' >apart.jsonl
 code=0; arena-judge rate apart.jsonl 2>err || code=$?
-[ "$code" -eq 1 ] && grep -q "{v, w} {x, y}" err
+[ "$code" -eq 1 ]
+grep -q "{v, w} {x, y}" err
 arena-judge rate -q apart.jsonl --prior 1 --bootstrap 0 | wc -l
 code=0; arena-judge rate /dev/null 2>err || code=$?
-[ "$code" -eq 1 ] && grep -q "no verdicts" err
+[ "$code" -eq 1 ]
+grep -q "no verdicts" err

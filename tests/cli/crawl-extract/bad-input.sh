@@ -26,4 +26,5 @@ crawl-extract -q cut.warc.gz 2>/dev/null | shard-cat --check >/dev/null 2>&1 || 
 [ "$code" -eq 1 ]
 code=0
 crawl-extract -q "$warc" -o /dev/full 2>message || code=$?
-[ "$code" -eq 1 ] && grep -q '/dev/full' message
+[ "$code" -eq 1 ]
+grep -q '/dev/full' message

@@ -21,7 +21,9 @@ for result in report["results"]:
 assert set(report["results"][0]["subjects"]) == {"rural_crafts", "weather"}
 END
 code=0; echo '{"question":"x","choices":["a"],"answer":0}' | eval-bench --model m 2>err || code=$?
-[ "$code" -eq 1 ] && grep -q "record 1" err
+[ "$code" -eq 1 ]
+grep -q "record 1" err
 code=0; eval-bench --model m --dev "$GRISTMILL_TESTDATA/eval/questions.jsonl" "$GRISTMILL_TESTDATA/eval/questions.jsonl" 2>err || code=$?
-[ "$code" -eq 2 ] && grep -q -- "--shots" err
+[ "$code" -eq 2 ]
+grep -q -- "--shots" err
 echo done

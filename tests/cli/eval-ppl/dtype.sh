@@ -12,4 +12,5 @@ assert half["tokens"] == whole["tokens"] and half["nll"] != whole["nll"]
 assert abs(half["nll"] / whole["nll"] - 1) < 0.01, (half["nll"], whole["nll"])
 END
 code=0; eval-ppl --model m --dtype fp8 in.jsonl 2>err || code=$?
-[ "$code" -eq 2 ] && grep -q -- --dtype err
+[ "$code" -eq 2 ]
+grep -q -- --dtype err

@@ -23,7 +23,9 @@ assert ids["tokens"] == 3 and ids["bytes"] is None
 assert stats["records_in"] == 3 and stats["records_out"] == 2 and stats["dropped"] == {"empty": 1}
 END
 code=0; eval-ppl --model m --stride 200 in.jsonl 2>err || code=$?
-[ "$code" -eq 2 ] && grep -q -- --stride err
+[ "$code" -eq 2 ]
+grep -q -- --stride err
 code=0; eval-ppl --model m /dev/null 2>err || code=$?
-[ "$code" -eq 1 ] && grep -q "nothing to score" err
+[ "$code" -eq 1 ]
+grep -q "nothing to score" err
 echo done

@@ -11,16 +11,19 @@ for tool in filter dedup; do
 done
 code=0
 cat cut.jsonl.zst | filter -q --recipe none | dedup -q -o out.jsonl.zst 2>err.txt || code=$?
-[ $code -ne 0 ] && [ ! -e out.jsonl.zst ]
+[ $code -ne 0 ]
+[ ! -e out.jsonl.zst ]
 : >empty.jsonl
 filter -q empty.jsonl -o out.jsonl.zst && dedup -q out.jsonl.zst -o out2.jsonl.zst
 [ -z "$(shard-cat out2.jsonl.zst)" ]
 code=0
 filter -q docs.jsonl --recipe none -o /dev/full 2>err.txt || code=$?
-[ $code -eq 1 ] && grep -q /dev/full err.txt
+[ $code -eq 1 ]
+grep -q /dev/full err.txt
 code=0
 filter -q nowhere.jsonl -o out3.jsonl.zst 2>err.txt || code=$?
-[ $code -eq 1 ] && grep -q nowhere.jsonl err.txt
+[ $code -eq 1 ]
+grep -q nowhere.jsonl err.txt
 # Names and options that cannot be meant.
 expect() {  # CODE WORDS COMMAND...
   local wanted=$1 words=$2 code=0
@@ -37,7 +40,8 @@ expect 2 "terminal" env GRISTMILL_FAKE_TTY=stdout filter -q docs.jsonl
 expect 2 "no input" env GRISTMILL_FAKE_TTY=stdin dedup -q -o out3.jsonl.zst
 expect 1 "/dev/full" filter -q --recipe c4 docs.jsonl -o out3.jsonl.zst --rejects /dev/full
 expect 1 "/dev/full" filter -q --explain docs.jsonl -o /dev/full
-[ ! -e out3.jsonl.zst ] && [ ! -e r.jsonl ]
+[ ! -e out3.jsonl.zst ]
+[ ! -e r.jsonl ]
 # A failed run leaves the output of the one before; a full disk under --stats comes after the output is safe.
 cp whole.jsonl.zst kept.jsonl.zst
 expect 1 "no trailer" filter -q cut.jsonl.zst -o kept.jsonl.zst

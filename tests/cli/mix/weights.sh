@@ -22,11 +22,13 @@ cat warnings.txt
 printf 'web\tmuch\n' >bad.tsv
 code=0
 mix -q --weights bad.tsv web.jsonl -o x.jsonl 2>err.txt || code=$?
-[ $code -eq 2 ] && grep -q '"web" is no number' err.txt
+[ $code -eq 2 ]
+grep -q '"web" is no number' err.txt
 code=0
 mix -q web.jsonl -o x.jsonl 2>err.txt || code=$?
 [ $code -eq 2 ]
 code=0
 printf 'web\t1\n' >web.tsv
 mix -q --weights web.tsv web.jsonl code.jsonl -o x.jsonl 2>err.txt || code=$?
-[ $code -eq 1 ] && grep -q 'no weight for domain "code"' err.txt
+[ $code -eq 1 ]
+grep -q 'no weight for domain "code"' err.txt

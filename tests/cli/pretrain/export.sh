@@ -4,7 +4,9 @@ tokenize -q --tokenizer "$small" "$GRISTMILL_TESTDATA/tokenizer/prose.jsonl" -o 
 options="--tokenizer $small --layers 2 --dim 16 --heads 2 --context 32 --batch-tokens 64 --tokens 128"
 pretrain -q --run-dir run $options --export out --max-shard-size 20k t.tok.zst
 pretrain -q --run-dir run $options --resume --export whole t.tok.zst
-[ "$(ls out/model-*-of-*.safetensors | wc -l)" -gt 1 ] && [ -e out/model.safetensors.index.json ] && [ ! -e whole/model.safetensors.index.json ]
+[ "$(ls out/model-*-of-*.safetensors | wc -l)" -gt 1 ]
+[ -e out/model.safetensors.index.json ]
+[ ! -e whole/model.safetensors.index.json ]
 cmp whole/model.safetensors run/checkpoints/step-2/model.safetensors
 cmp whole/config.json out/config.json
 for model in out whole; do

@@ -53,7 +53,8 @@ rm -r annealed/checkpoints/step-*
 pretrain -q --run-dir annealed $shape $short --schedule constant --anneal-data clean.tok.zst --anneal-share 0.5 --batch-ramp 0.5:0.3 --resume --checkpoint-every 5 t.tok.zst
 code=0
 pretrain -q --run-dir annealed $shape $short --schedule constant --anneal-data t.tok.zst --anneal-share 0.5 --batch-ramp 0.5:0.3 --resume t.tok.zst 2>err.txt || code=$?
-[ $code -eq 2 ] && grep -q "anneal-data" err.txt
+[ $code -eq 2 ]
+grep -q "anneal-data" err.txt
 
 # bf16: another arithmetic, seen in the record and in the weights; resumed on other threads to the same bytes.
 pretrain -q -j1 --run-dir bf16 $shape $short --dtype bf16 --checkpoint-every 7 t.tok.zst
@@ -64,7 +65,8 @@ pretrain -q -j2 --run-dir bf16-parts $shape $short --dtype bf16 --checkpoint-eve
 cmp bf16/checkpoints/step-20/model.safetensors bf16-parts/checkpoints/step-20/model.safetensors
 code=0
 pretrain -q --run-dir bf16 $shape $short --resume t.tok.zst 2>err.txt || code=$?
-[ $code -eq 2 ] && grep -q 'dtype (was "bf16", now "fp32")' err.txt
+[ $code -eq 2 ]
+grep -q 'dtype (was "bf16", now "fp32")' err.txt
 
 # What is computed anew in the backward pass changes the time and the memory, not a bit of the result; --qk-norm is another model.
 for level in none norms block; do

@@ -22,7 +22,8 @@ start_and_signal TERM parts -j1 --checkpoint-every 0
 grep -q "stopped on a signal after step .*; go on with --resume" err.txt
 ls parts/checkpoints | grep -q '^step-'
 start_and_signal USR1 parts -j2 --checkpoint-every 0 --resume
-[ $code -eq 75 ] && grep -q "stopped on a signal" err.txt
+[ $code -eq 75 ]
+grep -q "stopped on a signal" err.txt
 start_and_signal KILL parts -j1 --checkpoint-every 7 --resume
 [ $code -eq 137 ]
 pretrain -q -j2 --run-dir parts $options --checkpoint-every 0 --resume t.tok.zst 2>/dev/null

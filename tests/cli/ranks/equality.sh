@@ -43,4 +43,5 @@ compare "2" 96 "--optimizer adamw --experts 4 --hidden-dim 40 --dtype bf16 --rec
 # The first rank alone speaks.
 rm -rf together
 "$ranks" 2 pretrain -j1 --run-dir together $options t.tok.zst 2>err.txt
-[ "$(grep -c 'finished 6 steps' err.txt)" -eq 1 ] && grep -q "2 ranks" err.txt
+[ "$(grep -c 'finished 6 steps' err.txt)" -eq 1 ]
+grep -q "2 ranks" err.txt

@@ -20,4 +20,5 @@ expect 2 "empty file name" tokenize-train -q "$prose" ""
 expect 2 "min-freq" tokenize-train -q --config <(echo 'min-freq = 3') "$prose"
 code=0
 tokenize-train -q --vocab-size 300 "$prose" -o /dev/full 2>err.txt || code=$?
-[ $code -eq 1 ] && grep -q /dev/full err.txt
+[ $code -eq 1 ]
+grep -q /dev/full err.txt

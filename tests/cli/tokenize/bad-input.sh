@@ -22,4 +22,5 @@ head -c $(($(wc -c <whole.tok.zst) / 2)) whole.tok.zst >cut.tok.zst
 expect 1 "cut.tok.zst" tokenize -q --tokenizer "$small" --decode cut.tok.zst -o x.jsonl
 tokenize-train -q --vocab-size 300 "$prose" -o other.json
 expect 1 "tokenizer" tokenize -q --tokenizer other.json --decode whole.tok.zst -o x.jsonl
-[ ! -e x.tok.zst ] && [ ! -e x.jsonl ]
+[ ! -e x.tok.zst ]
+[ ! -e x.jsonl ]
