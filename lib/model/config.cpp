@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kMaxExtent = int64_t{1} << 28;
 constexpr int64_t kMaxWidth = int64_t{1} << 20;
 constexpr int64_t kMaxExperts = 1024;
+constexpr int64_t kMaxAllExperts = int64_t{1} << 16;  // a table of all tensors is made before a file is read
 
 /// What goes with what, after the extents were found in range.
 void check_family(const Config& config) {
@@ -50,6 +51,10 @@ void check_experts(const Config& config) {
   if (config.experts < 0 || config.experts > kMaxExperts)
     fail(Kind::usage, "model: experts = ", config.experts, " is not between 0 (none) and ", kMaxExperts);
   if (config.experts == 0) return;
+  if (config.layers * config.experts > kMaxAllExperts) {
+    fail(Kind::usage, "model: layers × experts (", config.layers, " × ", config.experts,
+         ") is more than 2^16");
+  }
   if (config.experts_per_token < 1 || config.experts_per_token > config.experts) {
     fail(Kind::usage, "model: experts_per_token = ", config.experts_per_token, " is not between 1 and the ",
          config.experts, " experts");

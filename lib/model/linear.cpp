@@ -9,16 +9,11 @@ using runtime::ConstView;
 using runtime::View;
 
 bool has_parameter(const ParameterSet& parameters, const std::string& name) {
-  for (const auto& info : parameters.table()) {
-    if (info.name == name) return true;
-  }
-  return false;
+  return parameters.find(name).has_value();
 }
 
 size_t parameter_index(const ParameterSet& parameters, const std::string& name) {
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    if (parameters.table()[i].name == name) return i;
-  }
+  if (const auto index = parameters.find(name)) return *index;
   fail(Kind::internal, "the model has no parameter ", name);
 }
 

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <span>
 #include <utility>
 
@@ -186,7 +187,10 @@ int64_t Config::parameter_count() const {
 }
 
 ParameterSet::ParameterSet(runtime::Device& device, std::vector<ParameterInfo> table)
-    : device_(&device), table_(std::move(table)) {
+    : device_(&device), table_(std::move(table)), by_name_(table_.size()) {
+  std::iota(by_name_.begin(), by_name_.end(), size_t{0});
+  std::sort(by_name_.begin(), by_name_.end(),
+            [this](size_t a, size_t b) { return table_[a].name < table_[b].name; });
   int64_t total = 0, bytes = 0;
   for (const auto& info : table_) {
     if (info.storage == Storage::real) {
@@ -209,10 +213,16 @@ runtime::View ParameterSet::view(size_t index) const {
 }
 
 runtime::View ParameterSet::view(const std::string& name) const {
-  for (size_t i = 0; i < table_.size(); ++i) {
-    if (table_[i].name == name) return view(i);
-  }
+  if (const auto index = find(name)) return view(*index);
   fail(Kind::internal, "the model has no parameter ", name);
+}
+
+std::optional<size_t> ParameterSet::find(const std::string& name) const {
+  const auto at = std::lower_bound(
+      by_name_.begin(), by_name_.end(), name,
+      [this](size_t index, const std::string& wanted) { return table_[index].name < wanted; });
+  if (at == by_name_.end() || table_[*at].name != name) return std::nullopt;
+  return *at;
 }
 
 runtime::View ParameterSet::all() const { return arena_.view(); }

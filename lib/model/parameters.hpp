@@ -3,7 +3,9 @@
 // The parameters of a model by name, in one arena. Names and layouts are Hugging Face's, so that files need
 // no translation.
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +45,8 @@ class ParameterSet {
 
   const std::vector<ParameterInfo>& table() const { return table_; }
   size_t size() const { return table_.size(); }
+  /// Where a name stands in the table.
+  std::optional<size_t> find(const std::string& name) const;
   runtime::View view(size_t index) const;
   /// By name; Error{internal} if there is none.
   runtime::View view(const std::string& name) const;
@@ -55,6 +59,7 @@ class ParameterSet {
  private:
   runtime::Device* device_;
   std::vector<ParameterInfo> table_;
+  std::vector<size_t> by_name_;  ///< indices of the table, sorted: mixtures have very many tensors
   runtime::Buffer arena_, int8_;
 };
 

@@ -24,7 +24,7 @@ Storage int8_storage(const ParameterInfo& info) {
   if (is_conv1d(name)) return Storage::int8_turned;
   const bool dense = name.ends_with("_proj.weight") || name.ends_with("embed_tokens.weight") ||
                      name.ends_with(".wte.weight") || name == "lm_head.weight";
-  return dense && name.find(".experts.") == std::string_view::npos ? Storage::int8 : Storage::real;
+  return dense ? Storage::int8 : Storage::real;
 }
 
 template <class Value>

@@ -41,8 +41,7 @@ std::vector<model::ParameterInfo> part_of(const std::vector<model::ParameterInfo
 }
 
 bool is_in(const ParameterSet& set, const model::ParameterInfo& info) {
-  return std::any_of(set.table().begin(), set.table().end(),
-                     [&](const model::ParameterInfo& own) { return own.name == info.name; });
+  return set.find(info.name).has_value();
 }
 
 std::vector<double> read_moment(const model::SafetensorsReader& reader, const std::string& name,

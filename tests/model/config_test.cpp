@@ -203,6 +203,13 @@ TEST_CASE("absurd sizes are refused before anything is allocated", "[model]") {
   for (const char* key : {"hidden_size", "intermediate_size"}) large[key] = int64_t{1} << 20;
   large["num_hidden_layers"] = 4096;
   CHECK_THROWS_WITH(model::Config::from_json(large, "c"), test::contains("more than 2^42 parameters"));
+  Json sparse = test::small_experts().to_json();  // few parameters, and so many tensors as the limits allow
+  sparse["num_hidden_layers"] = 4096;
+  sparse["num_local_experts"] = 17;
+  CHECK_THROWS_WITH(model::Config::from_json(sparse, "c"),
+                    test::contains("layers × experts (4096 × 17) is more than 2^16"));
+  sparse["num_local_experts"] = 16;
+  CHECK_NOTHROW(model::Config::from_json(sparse, "c"));
 }
 
 TEST_CASE("an unsupported feature is refused by its name", "[model]") {

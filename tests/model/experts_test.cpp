@@ -325,6 +325,21 @@ TEST_CASE("parameters count all experts, FLOPs those that work on a token", "[mo
         Approx(6 * static_cast<double>(2 * (expert + router))));
 }
 
+TEST_CASE("of thousands of experts each tensor is found by its name at once", "[model]") {
+  model::Config config = test::small_experts();
+  config.dim = config.heads = config.kv_heads = config.hidden_dim = 2;
+  config.head_dim = 2;
+  config.layers = 64;
+  config.experts = 1024;
+  const auto device = runtime::open_device("cpu", 1);
+  const model::Transformer model(*device, config);  // looks each of its 200,000 tensors up
+  const auto& parameters = model.parameters();
+  CHECK(parameters.size() == 64 * (7 + 3 * 1024) + 3);
+  for (const size_t i : {size_t{0}, size_t{1}, size_t{5000}, parameters.size() - 1})
+    CHECK(parameters.find(parameters.table()[i].name) == i);
+  CHECK_FALSE(parameters.find("model.layers.64.input_layernorm.weight"));
+}
+
 TEST_CASE("width scaling treats experts as hidden matrices and their router as a head", "[model]") {
   model::Config config = test::small_experts();
   config.mup_base_dim = 6;  // a quarter of the width
