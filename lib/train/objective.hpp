@@ -54,6 +54,8 @@ class Objective {
   /// State beyond the models and the step number.
   virtual Json save_state() const { return Json::object(); }
   virtual void load_state(const Json&) {}
+  /// What several ranks must agree on before the first step.
+  virtual Json shared_facts() const { return save_state(); }
 };
 
 }  // namespace gristmill::train

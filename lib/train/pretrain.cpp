@@ -294,6 +294,12 @@ Json PretrainObjective::save_state() const {
   return state;
 }
 
+Json PretrainObjective::shared_facts() const {
+  Json facts = save_state();
+  if (held_out_) facts["held_out_data"] = held_out_->digest;
+  return facts;
+}
+
 void PretrainObjective::load_state(const Json& state) {
   if (state == save_state()) return;
   fail(Kind::usage,

@@ -110,6 +110,8 @@ class PretrainObjective : public Objective {
   /// The digest of the tokens: resuming on other data is Error{usage}.
   Json save_state() const override;
   void load_state(const Json& state) override;
+  /// With the digest of the held-out tokens, which a resumed run may change.
+  Json shared_facts() const override;
 
  private:
   /// Windows of a step, as where each stands.

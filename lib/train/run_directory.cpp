@@ -13,6 +13,7 @@
 
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "base/hash.hpp"
 
 namespace gristmill::train {
 
@@ -40,10 +41,11 @@ void append_members(std::string& out, const Json& object) {
   }
 }
 
-/// What a run's weights do not depend on may change when it is resumed.
-bool is_free(std::string_view key) {
-  return key == "checkpoint-every" || key == "validate-every" || key == "keep-checkpoints" ||
-         key == "recompute";
+/// What a run's weights do not depend on may change when it is resumed. But ranks meet at every checkpoint
+/// and every validation.
+bool is_free(std::string_view key, Between between) {
+  if (key == "checkpoint-every" || key == "validate-every") return between == Between::runs;
+  return key == "keep-checkpoints" || key == "recompute";
 }
 
 /// Members of objects as members of the whole.
@@ -102,20 +104,30 @@ void write_config(const std::string& run_dir, const Json& record) {
   write_file((fs::path(run_dir) / "config.toml").string(), text);
 }
 
-std::vector<std::string> differences(const Json& before, const Json& now) {
+std::vector<std::string> differences(const Json& before, const Json& now, Between between) {
   const Json old = flattened(before), current = flattened(now);
   std::vector<std::string> found;
   for (const auto& [key, value] : current.as_object()) {
     const Json* was = old.find(key);
-    if (is_free(key)) continue;
+    if (is_free(key, between)) continue;
     if (was == nullptr || *was != value)
       found.push_back(str(key, " (was ", shown(was), ", now ", value.dump(), ")"));
   }
   for (const auto& [key, value] : old.as_object()) {
-    if (current.find(key) == nullptr && !is_free(key))
+    if (current.find(key) == nullptr && !is_free(key, between))
       found.push_back(str(key, " (was ", value.dump(), ", now absent)"));
   }
   return found;
+}
+
+Json fingerprint(const Json& record) {
+  constexpr size_t kLong = 256;
+  Json result = flattened(record);
+  for (auto& [key, value] : result.as_object()) {
+    const std::string text = value.dump();
+    if (text.size() > kLong) value = "hash " + xxh128_hex(text);
+  }
+  return result;
 }
 
 void require_same_options(const Json& saved, const Json& now, const std::string& checkpoint) {

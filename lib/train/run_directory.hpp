@@ -31,8 +31,15 @@ class RunLock {
 /// are left out. Members of objects in it are facts that no flag sets: they become comments.
 void write_config(const std::string& run_dir, const Json& record);
 
-/// The keys in which two records differ, each as "key (was A, now B)", but for those that change no weight.
-std::vector<std::string> differences(const Json& before, const Json& now);
+/// Whose records are compared: a run's and its resumption's, or those of ranks that run together.
+enum class Between { runs, ranks };
+
+/// The keys in which two records differ, each as "key (was A, now B)", but for those that change no weight;
+/// between ranks also those that change no weight but when the ranks wait for each other.
+std::vector<std::string> differences(const Json& before, const Json& now, Between between = Between::runs);
+
+/// A record of few bytes: members of objects as members of the whole, and a hash for each long value.
+Json fingerprint(const Json& record);
 
 /// Error{usage} that lists the keys in which the options differ from those that a checkpoint was made with.
 void require_same_options(const Json& saved, const Json& now, const std::string& checkpoint);

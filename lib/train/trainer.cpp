@@ -137,15 +137,17 @@ class Loop {
     return ranks() == nullptr ? signals.requested() : ranks()->any(signals.requested());
   }
 
-  /// Ranks with different options or data would train a mixture of both; on different kernels, what no single
-  /// rank repeats bit for bit.
+  /// Ranks with different options or data would train a mixture of both, or wait for each other at different
+  /// steps; on different kernels, they would train what no single rank repeats bit for bit.
   void require_one_run() {
     if (ranks() == nullptr) return;
     Json mine = state_.record;
-    mine["objective"] = objective_.save_state();
-    const auto runs = ranks()->texts(mine.dump()), devices = ranks()->texts(state_.device);
+    mine["objective"] = objective_.shared_facts();
+    mine["checkpoint-every"] = options_.checkpoint_every;
+    mine["validate-every"] = options_.validate_every;
+    const auto runs = ranks()->texts(fingerprint(mine).dump()), devices = ranks()->texts(state_.device);
     for (size_t rank = 1; rank < runs.size(); ++rank) {
-      const auto found = differences(Json::parse(runs[0]), Json::parse(runs[rank]));
+      const auto found = differences(Json::parse(runs[0]), Json::parse(runs[rank]), Between::ranks);
       if (!found.empty())
         fail(Kind::usage, "rank ", rank, " was started with other options than rank 0: ", join(found, ", "));
       if (devices[rank] != devices[0])

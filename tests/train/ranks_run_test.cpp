@@ -13,9 +13,11 @@ using namespace gristmill;
 namespace {
 
 /// The tiny pre-training of the fixtures, by `count` ranks that are threads; `change` gives a rank options of
-/// its own.
+/// its own, `held_out` data of its own, and each adds `note` to its record.
 void run_on(int count, const train::TrainOptions& given,
-            const std::function<void(int, train::TrainOptions&)>& change = {}) {
+            const std::function<void(int, train::TrainOptions&)>& change = {},
+            const std::function<shard::TokenSet(int)>& held_out = {},
+            const std::function<std::string(int)>& note = {}) {
   test::run_ranks(count, [&](runtime::Collective& collective) {
     train::TrainOptions options = given;
     if (change) change(collective.rank(), options);
@@ -27,9 +29,13 @@ void run_on(int count, const train::TrainOptions& given,
         collective, *device,
         train::partition(parameters.table(), parameters.all().cols, count,
                          [&](const auto& tensor) { return train::is_whole(tensor, options.optimizer); }));
-    train::PretrainObjective objective(model, test::counting_tokens(60, 1), test::counting_tokens(10, 2),
+    const int rank = collective.rank();
+    train::PretrainObjective objective(model, test::counting_tokens(60, 1),
+                                       held_out ? held_out(rank) : test::counting_tokens(10, 2),
                                        test::tiny_pretrain(), std::nullopt, &ranks);
-    train::run(objective, options, test::tiny_record(options), "");
+    Json record = test::tiny_record(options);
+    if (note) record["note"] = note(rank);
+    train::run(objective, options, record, "");
   });
 }
 
@@ -75,4 +81,33 @@ TEST_CASE("ranks that were started with different options do not train", "[train
     if (rank == 1) mine.recompute = model::Recompute::block;
   };
   CHECK_NOTHROW(run_on(2, options, level));
+}
+
+TEST_CASE("ranks that would save or validate at different steps do not train", "[train]") {
+  const test::ScratchFolder folder;
+  const auto options = test::tiny_train(folder.file("run"));
+  const auto saves = [](int rank, train::TrainOptions& mine) {
+    if (rank == 1) mine.checkpoint_every = 5;
+  };
+  CHECK_THROWS_WITH(run_on(2, options, saves), test::contains("checkpoint-every (was 4, now 5)"));
+  const auto validates = [](int rank, train::TrainOptions& mine) {
+    if (rank == 1) mine.validate_every = 0;
+  };
+  CHECK_THROWS_WITH(run_on(2, options, validates), test::contains("validate-every (was 3, now 0)"));
+  const auto other = [](int rank) { return test::counting_tokens(10, rank == 0 ? 2 : 3); };
+  CHECK_THROWS_WITH(run_on(2, options, {}, other), test::contains("held_out_data"));
+  CHECK_FALSE(std::filesystem::exists(options.run_dir));
+  const auto keeps = [](int rank, train::TrainOptions& mine) {  // the first alone removes any
+    if (rank == 1) mine.keep_checkpoints = 9;
+  };
+  CHECK_NOTHROW(run_on(2, options, keeps));
+}
+
+TEST_CASE("records of any length are compared among ranks", "[train]") {
+  const test::ScratchFolder folder;
+  const auto options = test::tiny_train(folder.file("run"));
+  const auto differs_at_the_end = [](int rank) { return std::string(3 << 20, 'x') + str(rank); };
+  CHECK_THROWS_WITH(run_on(2, options, {}, {}, differs_at_the_end), test::contains("note (was \"hash "));
+  CHECK_FALSE(std::filesystem::exists(options.run_dir));
+  CHECK_NOTHROW(run_on(2, options, {}, {}, [](int) { return std::string(3 << 20, 'x'); }));
 }
