@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -112,7 +113,7 @@ MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& opt
                  moments = parameters + elements(second_moments(table, options.optimizer)) * real;
   MemoryPlan plan;
   plan.parts = {{"parameters", parameters},
-                packed_weights(table, options),
+                packed_weights(config, table, options),
                 {"gradients", parameters},
                 {"optimizer state", moments / static_cast<uint64_t>(options.ranks)},
                 {"activations of one micro-batch", activations(config, options)},
@@ -134,7 +135,7 @@ MemoryPlan plan_frozen(const model::Config& config, const MemoryPlanOptions& opt
   const auto table = model::parameter_table(config);
   MemoryPlan plan;
   plan.parts = {{"parameters", elements(table) * runtime::size_of(options.real)},
-                packed_weights(table, options),
+                packed_weights(config, table, options),
                 {"activations of one micro-batch", activations(config, options)},
                 {"head", head_bytes(config, options, false), true}};
   return plan;

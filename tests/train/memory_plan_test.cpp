@@ -1,5 +1,6 @@
 #include "train/memory_plan.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -134,6 +135,30 @@ TEST_CASE("a run holds what its plan says, for every model, type, level and opti
       }
     }
   }
+}
+
+TEST_CASE("packed weights of experts are judged by the rows of all their tokens", "[train]") {
+  auto config = test::tiny_config();
+  config.experts = 4;
+  config.experts_per_token = 2;
+  const auto table = model::parameter_table(config);
+  uint64_t dense = 0, experts = 0, expert = 0;
+  for (const auto& info : table) {
+    const auto size = static_cast<uint64_t>(info.size());
+    if (info.rows == 1) continue;
+    const bool is_expert = info.name.find(".experts.") != std::string::npos;
+    (is_expert ? experts : dense) += size;
+    if (is_expert) expert = std::max(expert, size);
+  }
+  train::MemoryPlanOptions options;
+  options.compute = runtime::DType::bf16;
+  options.extent.kept = 256;  // 512 rows of experts
+  CHECK(part(train::plan_memory(config, options), "packed weights") == 2 * 2 * (dense + experts));
+  options.extent.kept = 257;
+  CHECK(part(train::plan_memory(config, options), "packed weights") == 2 * 2 * (dense + expert));
+  options.extent.kept = 513;
+  CHECK(part(train::plan_memory(config, options), "packed weights") ==
+        2 * 2 * static_cast<uint64_t>(config.dim * std::max(config.vocab_size, config.hidden_dim)));
 }
 
 TEST_CASE("a run that does not fit is refused with both numbers", "[train]") {
