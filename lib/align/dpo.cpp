@@ -1,6 +1,5 @@
 #include "align/dpo.hpp"
 
-#include "align/flops.hpp"
 #include "align/tuning_memory.hpp"
 #include "base/error.hpp"
 
@@ -73,7 +72,8 @@ DpoObjective::DpoObjective(model::Transformer& model, std::vector<PairExample> e
       validation_references_(std::move(validation_references)),
       options_(options),
       sampler_(examples_.size(), options.batch_size, options.epochs, options.seed),
-      pass_(model) {
+      pass_(model),
+      flops_(model.config()) {
   align::validate(options.loss);
   if (references_.size() != examples_.size() || validation_references_.size() != validation_.size()) {
     fail(Kind::internal, "DPO needs one reference a pair");
@@ -111,8 +111,9 @@ void DpoObjective::run_pairs(const std::vector<Item>& items, double weight, bool
       sums.add(pair, loss.loss, options_.loss.beta);
     }
     sums.tokens += batch.tokens.tokens();
-    sums.flops += 3 * forward_flops(model_->config(), batch.tokens, static_cast<int64_t>(batch.rows.size()));
-    if (learn) pass_.backward(gradient);
+    if (!learn) continue;
+    sums.flops += 3 * flops_(batch.tokens, static_cast<int64_t>(batch.rows.size()));
+    pass_.backward(gradient);
   }
 }
 

@@ -4,6 +4,7 @@
 // computed once, before training, so that no second model is held in memory while training.
 
 #include "align/examples.hpp"
+#include "align/flops.hpp"
 #include "align/preference_loss.hpp"
 #include "train/objective.hpp"
 
@@ -55,6 +56,7 @@ class DpoObjective : public train::Objective {
   DpoOptions options_;
   EpochSampler sampler_;
   LanguagePass pass_;
+  ForwardFlops flops_;
 };
 
 }  // namespace gristmill::align

@@ -16,7 +16,16 @@
 
 namespace gristmill::align {
 
-/// Of one forward pass over the batch whose head is read at `head_rows` rows.
-double forward_flops(const model::Config& config, const model::Batch& batch, int64_t head_rows);
+/// FLOPs of forward passes of one model.
+class ForwardFlops {
+ public:
+  explicit ForwardFlops(const model::Config& config);
+  /// Of one forward pass over the batch whose head is read at `head_rows` rows.
+  double operator()(const model::Batch& batch, int64_t head_rows) const;
+
+ private:
+  double a_token_, a_head_row_;
+  double a_square_;  ///< FLOPs per squared token of a sequence's length
+};
 
 }  // namespace gristmill::align

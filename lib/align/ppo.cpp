@@ -4,7 +4,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "align/flops.hpp"
 #include "align/tuning_memory.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
@@ -61,6 +60,10 @@ PpoObjective::PpoObjective(model::Transformer& policy, model::Transformer& criti
       policy_pass_(policy),
       reference_pass_(reference),
       critic_pass_(critic),
+      policy_flops_(policy.config()),
+      critic_flops_(critic.config()),
+      reference_flops_(reference.config()),
+      reward_flops_(reward_model.config()),
       kl_(options.kl_coef, options.target_kl, options.kl_horizon) {
   align::validate(options);
 }
@@ -79,17 +82,16 @@ void PpoObjective::reserve() {
 
 double PpoObjective::learning_flops(const RolloutPart& part) const {
   const auto rows = static_cast<int64_t>(part.batch.rows.size());
-  return 3 * (forward_flops(policy_->config(), part.batch.tokens, rows) +
-              forward_flops(critic_->config(), part.batch.tokens, rows));
+  return 3 * (policy_flops_(part.batch.tokens, rows) + critic_flops_(part.batch.tokens, rows));
 }
 
 double PpoObjective::collecting_flops() const {
   double flops = 0;
   for (const auto& part : set_.parts) {
     const auto rows = static_cast<int64_t>(part.batch.rows.size());
-    flops += 2 * forward_flops(policy_->config(), part.batch.tokens, rows);
-    for (const auto* model : {reference_, critic_, reward_model_})
-      flops += forward_flops(model->config(), part.batch.tokens, rows);
+    flops += 2 * policy_flops_(part.batch.tokens, rows);
+    for (const auto* other : {&reference_flops_, &critic_flops_, &reward_flops_})
+      flops += (*other)(part.batch.tokens, rows);
   }
   return flops;
 }

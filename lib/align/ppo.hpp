@@ -7,6 +7,7 @@
 
 #include <memory>
 
+#include "align/flops.hpp"
 #include "align/rollout.hpp"
 #include "train/objective.hpp"
 
@@ -78,6 +79,7 @@ class PpoObjective : public train::Objective {
   EpochSampler sampler_;
   LanguagePass policy_pass_, reference_pass_;
   ScalarPass critic_pass_;
+  ForwardFlops policy_flops_, critic_flops_, reference_flops_, reward_flops_;
   AdaptiveKl kl_;
   RolloutSet set_;
   std::map<std::string, double> figures_;  ///< of the iteration's rollouts, for the metrics of its steps

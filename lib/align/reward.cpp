@@ -1,6 +1,5 @@
 #include "align/reward.hpp"
 
-#include "align/flops.hpp"
 #include "align/tuning_memory.hpp"
 
 namespace gristmill::align {
@@ -18,7 +17,8 @@ RewardObjective::RewardObjective(model::Transformer& model, std::vector<PairExam
       validation_(std::move(validation)),
       options_(options),
       sampler_(examples_.size(), options.batch_size, options.epochs, options.seed),
-      pass_(model) {}
+      pass_(model),
+      flops_(model.config()) {}
 
 void RewardObjective::reserve() {
   const auto extent = tuning_extent(examples_, validation_, options_);
@@ -50,8 +50,9 @@ void RewardObjective::run_pairs(const std::vector<const PairExample*>& pairs, do
       ++sums.pairs;
     }
     sums.tokens += batch.tokens.tokens();
-    sums.flops += 3 * forward_flops(model_->config(), batch.tokens, 0);
-    if (learn) pass_.backward(gradient);
+    if (!learn) continue;
+    sums.flops += 3 * flops_(batch.tokens, 0);
+    pass_.backward(gradient);
   }
 }
 

@@ -4,6 +4,7 @@
 // loss. The reward of a reply is read at its end-of-turn token.
 
 #include "align/examples.hpp"
+#include "align/flops.hpp"
 #include "align/preference_loss.hpp"
 #include "train/objective.hpp"
 
@@ -38,6 +39,7 @@ class RewardObjective : public train::Objective {
   RewardTrainOptions options_;
   EpochSampler sampler_;
   ScalarPass pass_;
+  ForwardFlops flops_;
 };
 
 }  // namespace gristmill::align

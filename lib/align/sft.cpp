@@ -1,6 +1,5 @@
 #include "align/sft.hpp"
 
-#include "align/flops.hpp"
 #include "align/tuning_memory.hpp"
 
 namespace gristmill::align {
@@ -22,7 +21,8 @@ SftObjective::SftObjective(model::Transformer& model, std::vector<Sequence> exam
       validation_(std::move(validation)),
       options_(options),
       sampler_(examples_.size(), options.batch_size, options.epochs, options.seed),
-      pass_(model) {}
+      pass_(model),
+      flops_(model.config()) {}
 
 void SftObjective::reserve() {
   const auto extent = tuning_extent(examples_, validation_, options_);
@@ -42,8 +42,7 @@ void SftObjective::accumulate(int64_t step, train::StepMetrics& metrics) {
     const std::vector<double> gradient(batch.rows.size(), -weight);
     for (const double log_prob : pass_.log_probs_and_backward(batch, gradient)) sum -= log_prob;
     metrics.tokens += batch.tokens.tokens();
-    metrics.flops +=
-        3 * forward_flops(model_->config(), batch.tokens, static_cast<int64_t>(batch.rows.size()));
+    metrics.flops += 3 * flops_(batch.tokens, static_cast<int64_t>(batch.rows.size()));
   }
   metrics.loss = sum * weight;
 }

@@ -4,6 +4,7 @@
 // tokens together (not a mean of micro-batch means).
 
 #include "align/examples.hpp"
+#include "align/flops.hpp"
 #include "train/objective.hpp"
 
 namespace gristmill::align {
@@ -32,6 +33,7 @@ class SftObjective : public train::Objective {
   SftOptions options_;
   EpochSampler sampler_;
   LanguagePass pass_;
+  ForwardFlops flops_;
 };
 
 }  // namespace gristmill::align

@@ -184,13 +184,17 @@ TEST_CASE("a forward pass's FLOPs are those of its products", "[align]") {
   batch.add(std::vector<uint32_t>(5, 1));
   batch.add(std::vector<uint32_t>(2, 1));
   const double attention = 4.0 * 3 * 16 * (25 + 4);
-  CHECK(forward_flops(test::tiny_config(model::Head::language, 3), batch, 3) ==
+  CHECK(ForwardFlops(test::tiny_config(model::Head::language, 3))(batch, 3) ==
         Approx(2 * body * 7 + 2.0 * 12 * 16 * 3 + attention));
   auto untied = test::tiny_config(model::Head::language, 3);
   untied.tied = false;
-  CHECK(forward_flops(untied, batch, 3) == Approx(2 * body * 7 + 2.0 * 12 * 16 * 3 + attention));
-  CHECK(forward_flops(test::tiny_config(model::Head::scalar, 3), batch, 3) ==
+  CHECK(ForwardFlops(untied)(batch, 3) == Approx(2 * body * 7 + 2.0 * 12 * 16 * 3 + attention));
+  CHECK(ForwardFlops(test::tiny_config(model::Head::scalar, 3))(batch, 3) ==
         Approx(2 * (body + 16) * 7 + attention));
+  auto sparse = test::tiny_config(model::Head::language, 3);
+  sparse.experts = 5;  // a token meets two, and the router's 5 rows of 16
+  CHECK(ForwardFlops(sparse)(batch, 3) ==
+        Approx(2 * (body + 3.0 * (3 * 16 * 24 + 5 * 16)) * 7 + 2.0 * 12 * 16 * 3 + attention));
 }
 
 TEST_CASE("a plan of several models adds up their parts and shares the device's own memory", "[align]") {
