@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "decode/generator.hpp"
+
 namespace gristmill::align {
 
 namespace {
@@ -65,14 +67,13 @@ train::MemoryPlan plan_reference(const model::Config& reference, const model::Co
 }
 
 PpoExtent ppo_extent(const std::vector<PromptExample>& prompts, const PpoOptions& options) {
-  constexpr int64_t kPrefillRows = 512;  // as generation reads prompts
   int64_t longest = 0;
   for (const auto& prompt : prompts) longest = std::max(longest, static_cast<int64_t>(prompt.ids.size()));
   const int64_t batch = options.rollout_batch;
   PpoExtent extent;
   extent.longest = longest + options.max_response_tokens;
   extent.part = std::max(extent.longest, std::min(options.micro_batch_tokens, batch * extent.longest));
-  extent.rows = std::max(batch, std::min(kPrefillRows, batch * longest));
+  extent.rows = std::max(batch, std::min(decode::kPrefillRows, batch * longest));
   return extent;
 }
 

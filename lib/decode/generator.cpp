@@ -12,7 +12,6 @@ namespace gristmill::decode {
 
 namespace {
 
-constexpr int64_t kPrefillRows = 512;  ///< rows of one forward while prompts are read: bounds its memory
 constexpr double kLargestUniform = 1 - 0x1.0p-24;  ///< stays below 1 as a float
 
 /// A place of the cache and the sequence that is being generated in it.

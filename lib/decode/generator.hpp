@@ -20,6 +20,9 @@ struct GenerateOptions {
   uint64_t seed = 1;
 };
 
+/// Rows of one forward pass while prompts are read: bounds its memory.
+inline constexpr int64_t kPrefillRows = 512;
+
 enum class Finish { stop, length };
 
 struct Completion {

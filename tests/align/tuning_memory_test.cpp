@@ -15,6 +15,7 @@
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/rng.hpp"
+#include "decode/generator.hpp"
 #include "support/catch.hpp"
 #include "support/counting_device.hpp"
 #include "support/scratch.hpp"
@@ -195,6 +196,13 @@ TEST_CASE("a forward pass's FLOPs are those of its products", "[align]") {
   sparse.experts = 5;  // a token meets two, and the router's 5 rows of 16
   CHECK(ForwardFlops(sparse)(batch, 3) ==
         Approx(2 * (body + 3.0 * (3 * 16 * 24 + 5 * 16)) * 7 + 2.0 * 12 * 16 * 3 + attention));
+}
+
+TEST_CASE("prompts are read in as many rows as the sampling takes", "[align]") {
+  PpoOptions options;
+  options.rollout_batch = 64;
+  const std::vector<PromptExample> prompts = {{std::vector<uint32_t>(100, 1), {}}};
+  CHECK(ppo_extent(prompts, options).rows == decode::kPrefillRows);
 }
 
 TEST_CASE("a plan of several models adds up their parts and shares the device's own memory", "[align]") {
