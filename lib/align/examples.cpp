@@ -144,7 +144,10 @@ std::string digest(const std::vector<PromptExample>& examples) {
 
 EpochSampler::EpochSampler(size_t items, int64_t batch, int64_t epochs, uint64_t seed)
     : count_(items), batch_(batch), epochs_(epochs), seed_(seed) {
+  constexpr int64_t kMost = int64_t{1} << 30;  // products with the number of items stay within 63 bits
   if (batch < 1 || epochs < 1) fail(Kind::usage, "--batch-size and --epochs must be at least 1");
+  if (batch > kMost || epochs > kMost)
+    fail(Kind::usage, "--batch-size and --epochs must not be above ", kMost);
   if (items == 0) fail(Kind::input, "no examples to train on");
   steps_per_epoch_ = (static_cast<int64_t>(items) + batch - 1) / batch;
 }

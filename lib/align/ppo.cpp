@@ -16,11 +16,16 @@ void validate(const PpoOptions& options) {
   const auto positive = [](const char* name, double value) {
     if (!(value > 0)) fail(Kind::usage, name, " must be positive, not ", value);
   };
-  positive("--iterations", static_cast<double>(options.iterations));
-  positive("--rollout-batch", static_cast<double>(options.rollout_batch));
-  positive("--epochs", static_cast<double>(options.epochs));
-  positive("--mini-batches", static_cast<double>(options.mini_batches));
-  positive("--max-response-tokens", static_cast<double>(options.max_response_tokens));
+  // The bounds lie far above any use; they keep products of these numbers within 63 bits.
+  const auto count = [&](const char* name, int64_t value, int64_t most) {
+    positive(name, static_cast<double>(value));
+    if (value > most) fail(Kind::usage, name, " must not be above ", most, ", and is ", value);
+  };
+  count("--iterations", options.iterations, int64_t{1} << 30);
+  count("--rollout-batch", options.rollout_batch, int64_t{1} << 16);
+  count("--epochs", options.epochs, int64_t{1} << 16);
+  count("--mini-batches", options.mini_batches, int64_t{1} << 16);
+  count("--max-response-tokens", options.max_response_tokens, int64_t{1} << 28);
   positive("--temperature", options.temperature);
   positive("--clip", options.clip);
   positive("--value-clip", options.value_clip);

@@ -34,22 +34,38 @@ int64_t most_tokens(const MemoryPlanOptions& options) {
 }
 
 /// Matrices in the form that products take, as they are and turned round for the way back: the CPU keeps
-/// those of small products (in bf16 up to kFewRows rows) from update to update, and makes others one at a
-/// time.
-MemoryPlan::Part packed_weights(const std::vector<ParameterInfo>& table, const MemoryPlanOptions& options) {
+/// those of small products (in bf16 up to kFewRows rows; of experts their rows together) from update to
+/// update, and makes others one at a time.
+MemoryPlan::Part packed_weights(const model::Config& config, const std::vector<ParameterInfo>& table,
+                                const MemoryPlanOptions& options) {
   constexpr int64_t kFewRows = 512;
-  uint64_t all = 0;
-  for (const auto& info : table)
-    all += info.rows > 1 && info.cols > 1 ? static_cast<uint64_t>(info.size()) : 0;
-  const bool keeps =
-      options.cached_sequences > 0 || (options.compute != options.real && most_tokens(options) <= kFewRows);
-  return {"packed weights", 2 * (keeps ? all : largest(table)) * runtime::size_of(options.compute), !keeps};
+  const auto keeps = [&](const ParameterInfo& info) {
+    if (options.cached_sequences > 0) return true;
+    const bool expert = info.name.find(".experts.") != std::string::npos;
+    const int64_t rows = most_tokens(options) * (expert ? config.experts_per_token : 1);
+    return options.compute != options.real && rows <= kFewRows;
+  };
+  uint64_t kept = 0, made = 0;
+  for (const auto& info : table) {
+    if (info.rows <= 1 || info.cols <= 1) continue;
+    const auto size = static_cast<uint64_t>(info.size());
+    if (keeps(info)) {
+      kept += size;
+    } else {
+      made = std::max(made, size);
+    }
+  }
+  return {"packed weights", 2 * (kept + made) * runtime::size_of(options.compute), kept == 0};
 }
 
+/// A plan may be of a run that no machine could hold: then the figure says so, in place of an overflow.
 uint64_t key_value_bytes(const model::Config& config, const MemoryPlanOptions& options) {
-  const int64_t numbers = options.cached_sequences * options.cached_positions * config.layers * 2 *
-                          config.kv_heads * config.head_dim;
-  return static_cast<uint64_t>(numbers) * runtime::size_of(options.compute);
+  constexpr double kMost = 0x1p62;
+  double bytes = 2 * static_cast<double>(runtime::size_of(options.compute));
+  for (const int64_t extent :
+       {options.cached_sequences, options.cached_positions, config.layers, config.kv_heads, config.head_dim})
+    bytes *= static_cast<double>(extent);
+  return static_cast<uint64_t>(std::min(bytes, kMost));
 }
 
 uint64_t activations(const model::Config& config, const MemoryPlanOptions& options) {

@@ -12,6 +12,7 @@
 #include "align/reward.hpp"
 #include "align/sft.hpp"
 #include "align/tiny_config.hpp"
+#include "base/error.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/rng.hpp"
@@ -196,6 +197,29 @@ TEST_CASE("a forward pass's FLOPs are those of its products", "[align]") {
   sparse.experts = 5;  // a token meets two, and the router's 5 rows of 16
   CHECK(ForwardFlops(sparse)(batch, 3) ==
         Approx(2 * (body + 3.0 * (3 * 16 * 24 + 5 * 16)) * 7 + 2.0 * 12 * 16 * 3 + attention));
+}
+
+TEST_CASE("a plan of PPO stays within its numbers' range whatever is asked for", "[align]") {
+  PpoOptions options;
+  options.rollout_batch = 1'000'000'000'000'000'000;
+  CHECK_THROWS_WITH(validate(options), test::contains("--rollout-batch must not be above 65536"));
+  options.rollout_batch = 65536;
+  options.iterations = int64_t{1} << 40;
+  CHECK_THROWS_WITH(validate(options), test::contains("--iterations"));
+  options.iterations = 1;
+  options.max_response_tokens = int64_t{1} << 40;
+  CHECK_THROWS_WITH(validate(options), test::contains("--max-response-tokens"));
+  options.max_response_tokens = int64_t{1} << 28;
+  CHECK_NOTHROW(validate(options));
+  auto config = test::tiny_config(model::Head::language, 3);
+  config.context = int64_t{1} << 28;
+  config.layers = 4096;
+  config.head_dim = 1024;
+  const auto plan = plan_ppo(config, test::tiny_config(model::Head::scalar, 3), {{{1, 2, 3}, {}}}, options,
+                             train::TrainOptions());
+  CHECK(plan.total() > uint64_t{1} << 61);
+  CHECK_THROWS_AS(EpochSampler(10, INT64_MAX, 1, 1), Error);
+  CHECK_THROWS_AS(EpochSampler(10, 1, INT64_MAX, 1), Error);
 }
 
 TEST_CASE("prompts are read in as many rows as the sampling takes", "[align]") {
