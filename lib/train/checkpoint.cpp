@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "model/model_directory.hpp"
+#include "train/folders.hpp"
 
 namespace gristmill::train {
 
@@ -22,34 +23,6 @@ fs::path trainee_folder(const fs::path& checkpoint, const std::vector<Objective:
                         size_t index) {
   return index == 0 ? checkpoint : checkpoint / trainees[index].name;
 }
-
-void make_folder(const fs::path& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error) fail(Kind::io, "cannot make the folder ", path.string(), ": ", error.message());
-}
-
-void remove_folder(const fs::path& path) {
-  std::error_code error;
-  fs::remove_all(path, error);
-  if (error) fail(Kind::io, "cannot remove ", path.string(), ": ", error.message());
-}
-
-/// What an error leaves of a folder goes: on a full disk it takes the space that others need.
-class RemoveUnlessKept {
- public:
-  explicit RemoveUnlessKept(fs::path path) : path_(std::move(path)) {}
-  ~RemoveUnlessKept() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  RemoveUnlessKept(const RemoveUnlessKept&) = delete;
-  RemoveUnlessKept& operator=(const RemoveUnlessKept&) = delete;
-  void keep() { path_.clear(); }
-
- private:
-  fs::path path_;
-};
 
 }  // namespace
 
@@ -88,7 +61,7 @@ std::string save_checkpoint(const std::string& run_dir, const std::vector<Object
   const Ranks* ranks = trainees.front().ranks;
   const bool writes = ranks == nullptr || ranks->is_first();
   if (writes) remove_folder(temporary);
-  RemoveUnlessKept unfinished(writes ? temporary : fs::path());
+  UnfinishedFolder unfinished(writes ? temporary : fs::path());
   for (size_t i = 0; i < trainees.size(); ++i) {
     const fs::path folder = trainee_folder(temporary, trainees, i);
     if (writes) {

@@ -79,6 +79,11 @@ void add_train_flags(cli::Tool& tool, TrainOptions& options) {
       "the last 128 steps; 0 = off");
 }
 
+void read_train_flags(const cli::Tool& tool, TrainOptions& options) {
+  options.seed = tool.common().seed;
+  options.export_to.form_given = tool.given("--save-dtype") || tool.given("--max-shard-size");
+}
+
 Json to_json(const TrainOptions& options) {
   Json json = Json::object();
   json["dtype"] = name_of(kTypes, options.compute);

@@ -12,6 +12,9 @@ namespace gristmill::train {
 /// `options`.
 void add_train_flags(cli::Tool& tool, TrainOptions& options);
 
+/// Once the flags are read: takes over the shared seed, and notes what was given.
+void read_train_flags(const cli::Tool& tool, TrainOptions& options);
+
 /// What config.toml keeps of them, under the names of the flags; "about" holds what has none.
 Json to_json(const TrainOptions& options);
 

@@ -3,10 +3,11 @@
 // metrics.jsonl: one line a step, {"step", "tokens", "loss", "lr", "grad_norm", "tokens_per_s", "mfu",
 // "memory", …the objective's own}. "step" counts finished steps, so that the last line before
 // checkpoints/step-N says N; "tokens" counts from the start of the run; "memory" is the process's peak in
-// bytes. "mfu" is the share of the device's peak that the model's own FLOPs make: tokens a second times
-// Config::flops_per_token (6 · active parameters + 12 · layers · width · context; embeddings, tied or not,
-// count as parameters, experts that a token is not sent to do not, causality is not deducted, recomputation
-// and extra passes do not count; Chowdhery et al. 2022, appendix B), over Device::peak_flops. What is not
+// bytes. "mfu" is the share of the device's peak (Device::peak_flops) that the model's own FLOPs make: of
+// pre-training tokens a second times Config::flops_per_token (6 · active parameters + 12 · layers · width ·
+// context; embeddings, tied or not, count as parameters, experts that a token is not sent to do not,
+// causality is not deducted, recomputation and extra passes do not count; Chowdhery et al. 2022, appendix B),
+// of tuning what align/flops.hpp counts. What is not
 // finite or not known is null.
 
 #include <cstdint>

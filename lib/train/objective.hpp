@@ -18,7 +18,7 @@ namespace gristmill::train {
 struct StepMetrics {
   double loss = 0;     ///< the objective's mean loss of the step
   int64_t tokens = 0;  ///< tokens processed
-  double flops = 0;    ///< model FLOPs of the step (Config::flops_per_token); 0 = not stated
+  double flops = 0;    ///< model FLOPs of the step (see metrics.hpp); 0 = not stated
   std::map<std::string, double> values;
 };
 

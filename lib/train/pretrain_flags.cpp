@@ -104,7 +104,8 @@ void read_common_flags(const cli::Tool& tool, PretrainRunOptions& options) {
   options.inputs = common.inputs;
   options.threads = common.threads;
   options.device = common.device;
-  options.train.seed = options.pretrain.seed = common.seed;
+  read_train_flags(tool, options.train);
+  options.pretrain.seed = common.seed;
   const auto any_given = [&](const std::vector<std::string>& flags) {
     return std::any_of(flags.begin(), flags.end(), [&](const auto& flag) { return tool.given(flag); });
   };

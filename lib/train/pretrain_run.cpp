@@ -46,7 +46,6 @@ void check_options(const PretrainRunOptions& options) {
     fail(Kind::usage, "--aux-loss-weight must not be below 0 (-1 = the model's own), not ",
          options.aux_loss_weight);
   }
-  if (!(options.train.learning_rate > 0)) fail(Kind::usage, "--lr must be above 0");
   if (!(options.rope_theta >= 0)) fail(Kind::usage, "--rope-theta must not be below 0");
 }
 
@@ -196,6 +195,7 @@ void pretrain_on(runtime::Collective& collective, const PretrainRunOptions& give
   PretrainRunOptions options = given;
   read_ramp(options.batch_ramp, options.pretrain);
   if (!options.anneal_data.empty()) options.train.schedule.anneal_share = options.pretrain.anneal_share;
+  if (collective.rank() == 0) check_start(options.train);
   const std::string tokenizer = tokenizer_file(options);
   Data data = read_data(options, tokenizer);
   const auto config = pretrain_config(options, data.tokens.info);

@@ -7,13 +7,13 @@
 #include <cerrno>
 #include <filesystem>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "base/hash.hpp"
+#include "train/folders.hpp"
 
 namespace gristmill::train {
 
@@ -77,20 +77,18 @@ RunLock::~RunLock() {
 
 RunLock::RunLock(RunLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
 
-RunLock open_run_directory(const std::string& run_dir, bool resume) {
-  const fs::path root(run_dir);
-  if (!resume) {
-    for (const char* sign : {"metrics.jsonl", "checkpoints", "config.toml"}) {
-      if (fs::exists(root / sign)) {
-        fail(Kind::usage, run_dir, ": holds a run already (", sign,
-             "); go on with --resume or choose another --run-dir");
-      }
-    }
+void check_run_directory(const std::string& run_dir, bool resume) {
+  if (resume) return;
+  for (const char* sign : {"metrics.jsonl", "checkpoints", "config.toml"}) {
+    if (!fs::exists(fs::path(run_dir) / sign)) continue;
+    fail(Kind::usage, run_dir, ": holds a run already (", sign,
+         "); go on with --resume or choose another --run-dir");
   }
-  std::error_code error;
-  fs::create_directories(root / "checkpoints", error);
-  if (error)
-    fail(Kind::io, "cannot make the folder ", (root / "checkpoints").string(), ": ", error.message());
+}
+
+RunLock open_run_directory(const std::string& run_dir, bool resume) {
+  check_run_directory(run_dir, resume);
+  make_folder(fs::path(run_dir) / "checkpoints");
   return RunLock(run_dir);
 }
 

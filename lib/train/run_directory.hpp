@@ -24,7 +24,10 @@ class RunLock {
   int descriptor_;
 };
 
-/// Makes the folder. One that already holds a run is Error{usage} unless `resume`.
+/// Error{usage} if the folder already holds a run and it is not to go on (`resume`).
+void check_run_directory(const std::string& run_dir, bool resume);
+
+/// Makes the folder, or takes one that check_run_directory() accepts.
 [[nodiscard]] RunLock open_run_directory(const std::string& run_dir, bool resume);
 
 /// Writes config.toml from an object of scalars and arrays of scalars under the names of flags; null members
@@ -38,7 +41,8 @@ enum class Between { runs, ranks };
 /// between ranks also those that change no weight but when the ranks wait for each other.
 std::vector<std::string> differences(const Json& before, const Json& now, Between between = Between::runs);
 
-/// A record of few bytes: members of objects as members of the whole, and a hash for each long value.
+/// A record short enough for Ranks::texts, which cuts long ones: members of objects as members of the whole,
+/// and a hash in place of each long value.
 Json fingerprint(const Json& record);
 
 /// Error{usage} that lists the keys in which the options differ from those that a checkpoint was made with.

@@ -37,32 +37,6 @@ std::string duration_text(double seconds) {
   return str(whole / 3600, " h ", whole % 3600 / 60, " min");
 }
 
-void check(const TrainOptions& options) {
-  const auto within = [](const char* name, double value, double low, double high) {
-    if (!(value >= low && value <= high))
-      fail(Kind::usage, name, " must lie between ", low, " and ", high, ", not ", value);
-  };
-  const auto below_one = [](const char* name, double value) {
-    if (!(value >= 0 && value < 1)) fail(Kind::usage, name, " must be at least 0 and below 1, not ", value);
-  };
-  if (!(options.learning_rate > 0) || !std::isfinite(options.learning_rate))
-    fail(Kind::usage, "--lr must be above 0, not ", options.learning_rate);
-  below_one("--beta1", options.beta1);
-  below_one("--beta2", options.beta2);
-  within("--warmup", options.schedule.warmup_share, 0, 1);
-  within("--decay", options.schedule.decay_share, 0, 1);
-  within("--final-lr", options.schedule.final_share, 0, 1);
-  if (!(options.weight_decay >= 0)) fail(Kind::usage, "--weight-decay must not be below 0");
-  if (!(options.clip_norm >= 0)) fail(Kind::usage, "--clip-norm must not be below 0 (0 = off)");
-  const auto not_below_zero = [](const char* name, int64_t value) {
-    if (value < 0) fail(Kind::usage, name, " must not be below 0, and is ", value);
-  };
-  not_below_zero("--checkpoint-every", options.checkpoint_every);
-  not_below_zero("--validate-every", options.validate_every);
-  not_below_zero("--keep-checkpoints", options.keep_checkpoints);
-  if (!(options.skip_outliers >= 0)) fail(Kind::usage, "--skip-outliers must not be below 0 (0 = off)");
-}
-
 OptimizerOptions optimizer_options(const TrainOptions& options) {
   OptimizerOptions result;
   result.kind = options.optimizer;
@@ -97,7 +71,7 @@ class Loop {
   void run() {
     require_one_run();
     if (is_first()) {
-      check_export(options_.export_to);
+      check_start(options_);
       lock_.emplace(open_run_directory(options_.run_dir, options_.resume));
     }
     if (ranks() != nullptr) ranks()->meet();
@@ -326,7 +300,6 @@ class Loop {
 
 void run(Objective& objective, const TrainOptions& options, const Json& record,
          const std::string& tokenizer_directory) {
-  if (options.run_dir.empty()) fail(Kind::usage, "no run directory; name one with --run-dir");
   check(options);
   const auto launched = runtime::launched_ranks();
   if (objective.trainees().front().ranks == nullptr && launched && *launched > 1) {

@@ -35,6 +35,12 @@ struct TrainOptions {
   ExportOptions export_to;    ///< what is written for others when the run is finished
 };
 
+/// Error{usage} that names an option outside its range.
+void check(const TrainOptions& options);
+/// check(), and Error{usage} where the run directory or the export's folder is taken. For tools to ask before
+/// they read data and weights; run() asks again. Of several ranks the first one asks.
+void check_start(const TrainOptions& options);
+
 /// Runs the objective to its end in `options.run_dir` (config.toml, metrics.jsonl, checkpoints/step-N/,
 /// report.html). `record` is what config.toml and the checkpoint keep of the tool's options; on resume a
 /// difference is Error{usage} listing the keys. An existing run directory without `resume` is Error{usage}.
