@@ -3,6 +3,8 @@
 #include "align/dpo.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "align/data_flags.hpp"
 #include "align/tuning_memory.hpp"
@@ -31,6 +33,18 @@ std::string name_of(align::DpoLoss loss) {
   return "";
 }
 
+/// The model directory of --reference, if there is one: it must read the same ids as --model does.
+std::optional<decode::ModelFiles> open_reference(const std::string& path, const std::string& model,
+                                                 const decode::ModelFiles& start) {
+  if (path.empty()) return std::nullopt;
+  auto reference = decode::open_model_files(path);
+  if (reference.tokenizer->hash() != start.tokenizer->hash()) {
+    fail(Kind::input, path, ": the reference has another tokenizer than ", model,
+         "; name a model with the same tokenizer");
+  }
+  return reference;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -54,48 +68,44 @@ int main(int argc, char** argv) {
   tool.example("dpo --model out/sft --data pairs.jsonl.zst --run-dir out/dpo --beta 0.1");
 
   return tool.run(argc, argv, [&] {
-    options.seed = loop.seed = tool.common().seed;
+    train::read_train_flags(tool, loop);
+    train::check_start(loop);
+    options.seed = loop.seed;
     align::validate(options.loss);
     const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
-    const std::string directory = model::resolve_model_directory(files.model);
-    const auto config = model::load_config(directory);
-    const tokenizer::ChatTemplate chat(tokenizer::Tokenizer::load(directory));
-    Stats stats, held_out;
-    auto pairs = align::load_preferences(files.data, chat, config.context, stats);
-    std::vector<align::PairExample> held;
-    if (!files.validation.empty())
-      held = align::load_preferences(files.validation, chat, config.context, held_out);
+    auto start = decode::open_model_files(files.model);
+    const auto other = open_reference(reference_model, files.model, start);
+    const tokenizer::ChatTemplate chat(std::move(*start.tokenizer));
+    Stats stats;
+    const int64_t context =
+        other ? std::min(start.config.context, other->config.context) : start.config.context;
+    auto [pairs, held] = align::load_data(files, chat, context, stats, align::load_preferences);
     const auto extent = align::tuning_extent(pairs, held, options);
-    if (!reference_model.empty()) {
-      const auto frozen = model::load_config(reference_model);
-      train::report_memory(align::plan_reference(frozen, config, std::max(extent.kept, extent.passing), loop),
+    if (other) {
+      const int64_t tokens = std::max(extent.kept, extent.passing);
+      train::report_memory(align::plan_reference(other->config, start.config, tokens, loop),
                            loop.memory_limit);
     }
-    train::report_memory(align::plan_tuning(config, extent, loop), loop.memory_limit);
-    const auto session = decode::open_session(*device, directory);
+    train::report_memory(align::plan_tuning(start.config, extent, loop), loop.memory_limit);
+    const auto policy = model::load_model(*device, start.path);
 
     // Before training and before a resumed checkpoint is loaded, the policy is the reference.
-    auto reference =
-        reference_model.empty() ? decode::Session{} : decode::open_session(*device, reference_model);
-    if (!reference_model.empty() && reference.tokens().hash() != session.tokens().hash()) {
-      fail(Kind::input, reference_model, ": the reference has another tokenizer than ", files.model,
-           "; name a model with the same tokenizer");
-    }
-    auto& frozen = reference_model.empty() ? *session.model : *reference.model;
-    auto references = align::reference_log_probs(frozen, pairs, options.micro_batch_tokens);
-    auto held_references = align::reference_log_probs(frozen, held, options.micro_batch_tokens);
-    reference.model.reset();
+    auto frozen = other ? model::load_model(*device, other->path) : nullptr;
+    auto& reference = other ? *frozen : *policy;
+    auto references = align::reference_log_probs(reference, pairs, options.micro_batch_tokens);
+    auto held_references = align::reference_log_probs(reference, held, options.micro_batch_tokens);
+    frozen.reset();
 
     Json record = train::to_json(loop);
     record["about"]["tool"] = "dpo";
     record["loss"] = name_of(options.loss.loss);
     record["beta"] = options.loss.beta;
     record["label-smoothing"] = options.loss.label_smoothing;
-    align::put_data(options, pairs, session.path, record);
-    record["reference"] = reference_model.empty() ? session.path : reference.path;
-    align::DpoObjective objective(*session.model, std::move(pairs), std::move(references), std::move(held),
+    align::put_data(options, pairs, start.path, record);
+    record["reference"] = other ? other->path : start.path;
+    align::DpoObjective objective(*policy, std::move(pairs), std::move(references), std::move(held),
                                   std::move(held_references), options);
-    train::run(objective, loop, record, session.path);
+    train::run(objective, loop, record, start.path);
     tool.report(stats);
   });
 }

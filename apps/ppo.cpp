@@ -1,6 +1,7 @@
 // ppo: proximal policy optimization against a reward model.
 
 #include <algorithm>
+#include <utility>
 
 #include "align/ppo.hpp"
 #include "align/tuning_memory.hpp"
@@ -36,6 +37,22 @@ void add_method_flags(cli::Tool& tool, align::PpoOptions& options) {
               "taken from the score of a response that does not end");
 }
 
+/// The tokens that a prompt may have: policy and reward model must read the same ids, and both the response
+/// too.
+int64_t check_pair(const decode::ModelFiles& policy, const decode::ModelFiles& reward,
+                   const align::PpoOptions& options) {
+  if (reward.tokenizer->hash() != policy.tokenizer->hash()) {
+    fail(Kind::input, reward.path, ": the reward model has another tokenizer than ", policy.path,
+         "; train it from a model with the same tokenizer");
+  }
+  const int64_t context = std::min(policy.config.context, reward.config.context);
+  if (options.max_response_tokens >= context) {
+    fail(Kind::usage, "--max-response-tokens ", options.max_response_tokens,
+         " leaves no room for a prompt in the models' context of ", context);
+  }
+  return context - options.max_response_tokens;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -65,43 +82,34 @@ int main(int argc, char** argv) {
       "ppo --model out/sft --reward-model out/reward --data prompts.jsonl --run-dir out/ppo --kl-coef 0.05");
 
   return tool.run(argc, argv, [&] {
-    options.seed = loop.seed = tool.common().seed;
+    train::read_train_flags(tool, loop);
+    train::check_start(loop);
+    options.seed = loop.seed;
     align::validate(options);
     const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
-    const std::string directory = model::resolve_model_directory(model);
-    const std::string judge = model::resolve_model_directory(reward_directory);
-    const auto config = model::load_config(directory), reward_config = model::load_config(judge);
-    if (reward_config.head != model::Head::scalar)
-      fail(Kind::input, reward_directory, ": not a reward model; name a directory that reward-train made");
-    const tokenizer::ChatTemplate chat(tokenizer::Tokenizer::load(directory));
-    const int64_t context = std::min(config.context, reward_config.context);
-    const int64_t room = context - options.max_response_tokens;
-    if (room < 1) {
-      fail(Kind::usage, "--max-response-tokens ", options.max_response_tokens,
-           " leaves no room for a prompt in the models' context of ", context);
-    }
+    auto start = decode::open_model_files(model);
+    const auto judge =
+        decode::open_model_files(reward_directory, decode::WithTokenizer::yes, "", model::Head::scalar);
+    const int64_t room = check_pair(start, judge, options);
+    const tokenizer::ChatTemplate chat(std::move(*start.tokenizer));
     Stats stats;
     auto prompts = align::load_prompts(data, chat, room, stats);
-    train::report_memory(align::plan_ppo(config, reward_config, prompts, options, loop), loop.memory_limit);
-    const auto policy = decode::open_session(*device, directory);
-    const auto reference = decode::open_session(*device, directory);
-    const auto reward =
-        decode::open_session(*device, judge, decode::WithTokenizer::yes, "", model::Head::scalar);
-    if (reward.tokens().hash() != policy.tokens().hash()) {
-      fail(Kind::input, reward_directory, ": the reward model has another tokenizer than ", model,
-           "; train it from a model with the same tokenizer");
-    }
-    const auto critic = model::load_model(*device, reward.path, model::Head::scalar, tool.common().seed);
+    train::report_memory(align::plan_ppo(start.config, judge.config, prompts, options, loop),
+                         loop.memory_limit);
+    const auto policy = model::load_model(*device, start.path),
+               reference = model::load_model(*device, start.path),
+               reward = model::load_model(*device, judge.path, model::Head::scalar),
+               critic = model::load_model(*device, judge.path, model::Head::scalar);
     Json record = train::to_json(loop);
     record["about"]["tool"] = "ppo";
     align::put(options, record);
     record["about"]["prompts"] = stats.records_out;
     record["about"]["data_digest"] = align::digest(prompts);
-    record["model"] = policy.path;
-    record["reward-model"] = reward.path;
-    align::PpoObjective objective(*policy.model, *critic, *reference.model, *reward.model, std::move(prompts),
+    record["model"] = start.path;
+    record["reward-model"] = judge.path;
+    align::PpoObjective objective(*policy, *critic, *reference, *reward, std::move(prompts),
                                   chat.end_of_turn(), options);
-    train::run(objective, loop, record, policy.path);
+    train::run(objective, loop, record, start.path);
     tool.report(stats);
   });
 }

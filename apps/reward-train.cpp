@@ -1,5 +1,8 @@
 // reward-train: a reward model from preferences.
 
+#include <optional>
+#include <utility>
+
 #include "align/data_flags.hpp"
 #include "align/reward.hpp"
 #include "align/tuning_memory.hpp"
@@ -27,27 +30,25 @@ int main(int argc, char** argv) {
       "reward-train --model out/sft --data pairs.jsonl.zst --val held.jsonl.zst --run-dir out/reward");
 
   return tool.run(argc, argv, [&] {
-    options.seed = loop.seed = tool.common().seed;
+    train::read_train_flags(tool, loop);
+    train::check_start(loop);
+    options.seed = loop.seed;
     const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
-    const std::string directory = model::resolve_model_directory(files.model);
-    const tokenizer::ChatTemplate chat(tokenizer::Tokenizer::load(directory));
-    auto config = model::load_config(directory);
-    config.head = model::Head::scalar;
-    Stats stats, held_out;
-    auto pairs = align::load_preferences(files.data, chat, config.context, stats);
-    std::vector<align::PairExample> held;
-    if (!files.validation.empty())
-      held = align::load_preferences(files.validation, chat, config.context, held_out);
+    auto start = decode::open_model_files(files.model, decode::WithTokenizer::yes, "", std::nullopt);
+    start.config.head = model::Head::scalar;
+    const tokenizer::ChatTemplate chat(std::move(*start.tokenizer));
+    Stats stats;
+    auto [pairs, held] = align::load_data(files, chat, start.config.context, stats, align::load_preferences);
     const auto extent = align::tuning_extent(pairs, held, options);
-    train::report_memory(align::plan_tuning(config, extent, loop), loop.memory_limit);
-    const auto reward = model::load_model(*device, directory, model::Head::scalar, tool.common().seed);
+    train::report_memory(align::plan_tuning(start.config, extent, loop), loop.memory_limit);
+    const auto reward = model::load_model(*device, start.path, model::Head::scalar, loop.seed);
 
     Json record = train::to_json(loop);
     record["about"]["tool"] = "reward-train";
-    align::put_data(options, pairs, directory, record);
+    align::put_data(options, pairs, start.path, record);
     record["centering"] = options.centering;
     align::RewardObjective objective(*reward, std::move(pairs), std::move(held), options);
-    train::run(objective, loop, record, directory);
+    train::run(objective, loop, record, start.path);
     tool.report(stats);
   });
 }

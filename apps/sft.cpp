@@ -1,6 +1,9 @@
 // sft: supervised fine-tuning of a model on conversations.
 
 #include "align/sft.hpp"
+
+#include <utility>
+
 #include "align/data_flags.hpp"
 #include "align/tuning_memory.hpp"
 #include "base/cli.hpp"
@@ -26,25 +29,24 @@ int main(int argc, char** argv) {
   tool.example("sft --model out/pretrain --data chats.jsonl.zst --run-dir out/sft --epochs 3");
 
   return tool.run(argc, argv, [&] {
-    options.seed = loop.seed = tool.common().seed;
+    train::read_train_flags(tool, loop);
+    train::check_start(loop);
+    options.seed = loop.seed;
     const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
-    const std::string directory = model::resolve_model_directory(files.model);
-    const auto config = model::load_config(directory);
-    const tokenizer::ChatTemplate chat(tokenizer::Tokenizer::load(directory));
-    Stats stats, held_out;
-    auto examples = align::load_conversations(files.data, chat, config.context, stats);
-    std::vector<align::Sequence> held;
-    if (!files.validation.empty())
-      held = align::load_conversations(files.validation, chat, config.context, held_out);
+    auto start = decode::open_model_files(files.model);
+    const tokenizer::ChatTemplate chat(std::move(*start.tokenizer));
+    Stats stats;
+    auto [examples, held] =
+        align::load_data(files, chat, start.config.context, stats, align::load_conversations);
     const auto extent = align::tuning_extent(examples, held, options);
-    train::report_memory(align::plan_tuning(config, extent, loop), loop.memory_limit);
-    const auto session = decode::open_session(*device, directory);
+    train::report_memory(align::plan_tuning(start.config, extent, loop), loop.memory_limit);
+    const auto policy = model::load_model(*device, start.path);
 
     Json record = train::to_json(loop);
     record["about"]["tool"] = "sft";
-    align::put_data(options, examples, session.path, record);
-    align::SftObjective objective(*session.model, std::move(examples), std::move(held), options);
-    train::run(objective, loop, record, session.path);
+    align::put_data(options, examples, start.path, record);
+    align::SftObjective objective(*policy, std::move(examples), std::move(held), options);
+    train::run(objective, loop, record, start.path);
     tool.report(stats);
   });
 }

@@ -5,11 +5,14 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "align/examples.hpp"
 #include "base/cli.hpp"
 #include "base/json.hpp"
+#include "base/stats.hpp"
+#include "tokenizer/chat_template.hpp"
 
 namespace gristmill::align {
 
@@ -34,6 +37,19 @@ void add_data_flags(cli::Tool& tool, DataFlags& files, Options& options, const s
   tool.option("--batch-size", options.batch_size, unit + " an optimizer step");
   tool.option("--micro-batch-tokens", options.micro_batch_tokens,
               "packed tokens of one forward and backward");
+}
+
+/// The records of --data and of --val, which is empty where no file is named, as `load` (load_conversations
+/// or load_preferences) reads them. `stats` counts those of --data.
+template <class Example>
+std::pair<std::vector<Example>, std::vector<Example>> load_data(
+    const DataFlags& files, const tokenizer::ChatTemplate& chat, int64_t max_tokens, Stats& stats,
+    std::vector<Example> (*load)(const std::vector<std::string>&, const tokenizer::ChatTemplate&, int64_t,
+                                 Stats&)) {
+  Stats held_out;
+  auto examples = load(files.data, chat, max_tokens, stats);
+  if (files.validation.empty()) return {std::move(examples), {}};
+  return {std::move(examples), load(files.validation, chat, max_tokens, held_out)};
 }
 
 /// Writes them to a run's record, with the number of examples and the digest of their content.

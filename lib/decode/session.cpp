@@ -1,6 +1,7 @@
 #include "decode/session.hpp"
 
 #include <filesystem>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/json.hpp"
@@ -35,6 +36,24 @@ std::vector<uint32_t> stop_ids_of_config(const std::string& directory, int64_t v
   return ids;
 }
 
+void check_tokenizer(const tokenizer::Tokenizer& tokenizer, const std::string& file,
+                     const ModelFiles& files) {
+  const std::string trained_with = model::tokenizer_hash(files.path);
+  if (!trained_with.empty() && trained_with != tokenizer.hash()) {
+    fail(Kind::input, file, ": not the tokenizer that ", files.path,
+         " was trained with (gristmill_tokenizer in its config.json names another file); put that one there, "
+         "or "
+         "name it by --tokenizer FILE where the tool has it");
+  }
+  if (static_cast<int64_t>(tokenizer.vocab_size()) > files.config.vocab_size) {
+    fail(
+        Kind::input, file, ": its vocabulary of ", tokenizer.vocab_size(), " does not fit ", files.path,
+        ", which has ", files.config.vocab_size,
+        "; put the tokenizer that the model was trained with there, or name it by --tokenizer FILE where the "
+        "tool has it");
+  }
+}
+
 }  // namespace
 
 const tokenizer::Tokenizer& Session::tokens() const {
@@ -43,39 +62,36 @@ const tokenizer::Tokenizer& Session::tokens() const {
   return *tokenizer;
 }
 
-Session open_session(runtime::Device& device, const std::string& path, WithTokenizer with,
-                     const std::string& tokenizer_file, model::Head head, model::WeightStorage weights) {
+ModelFiles open_model_files(const std::string& path, WithTokenizer with, const std::string& tokenizer_file,
+                            std::optional<model::Head> head) {
   if (path.empty()) fail(Kind::usage, "no model: name a model or run directory with --model DIR");
-  Session session;
-  session.path = model::resolve_model_directory(path);
-  const auto config = model::load_config(session.path);
-  if (config.head != head) {
-    fail(Kind::input, session.path,
-         head == model::Head::scalar
+  ModelFiles files;
+  files.path = model::resolve_model_directory(path);
+  files.config = model::load_config(files.path);
+  if (head && files.config.head != *head) {
+    fail(Kind::input, files.path,
+         *head == model::Head::scalar
              ? ": holds a language model, not a reward model; make one with reward-train"
              : ": holds a reward model, not a language model");
   }
-  const auto beside = std::filesystem::path(session.path) / "tokenizer.json";
+  const auto beside = std::filesystem::path(files.path) / "tokenizer.json";
   const bool wanted = with == WithTokenizer::yes || !tokenizer_file.empty() ||
                       (with == WithTokenizer::if_present && std::filesystem::exists(beside));
-  if (wanted) {
-    const auto file = tokenizer_file.empty() ? beside.string() : tokenizer_file;
-    session.tokenizer = std::make_unique<tokenizer::Tokenizer>(tokenizer::Tokenizer::load(file));
-    const std::string trained_with = model::tokenizer_hash(session.path);
-    if (!trained_with.empty() && trained_with != session.tokenizer->hash()) {
-      fail(
-          Kind::input, file, ": not the tokenizer that ", session.path,
-          " was trained with (gristmill_tokenizer in its config.json names another file); name that one with "
-          "--tokenizer FILE");
-    }
-    if (static_cast<int64_t>(session.tokenizer->vocab_size()) > config.vocab_size) {
-      fail(Kind::input, file, ": its vocabulary of ", session.tokenizer->vocab_size(), " does not fit ",
-           session.path, ", which has ", config.vocab_size,
-           "; name the tokenizer the model was trained with by --tokenizer FILE");
-    }
-  }
+  if (!wanted) return files;
+  const auto file = tokenizer_file.empty() ? beside.string() : tokenizer_file;
+  files.tokenizer = std::make_unique<tokenizer::Tokenizer>(tokenizer::Tokenizer::load(file));
+  check_tokenizer(*files.tokenizer, file, files);
+  return files;
+}
+
+Session open_session(runtime::Device& device, const std::string& path, WithTokenizer with,
+                     const std::string& tokenizer_file, model::Head head, model::WeightStorage weights) {
+  ModelFiles files = open_model_files(path, with, tokenizer_file, head);
+  Session session;
+  session.path = files.path;
+  session.tokenizer = std::move(files.tokenizer);
   session.stop_ids = session.tokenizer != nullptr ? stop_ids_of(*session.tokenizer)
-                                                  : stop_ids_of_config(session.path, config.vocab_size);
+                                                  : stop_ids_of_config(session.path, files.config.vocab_size);
   session.model = model::load_model(device, session.path, head, 1, weights);
   return session;
 }

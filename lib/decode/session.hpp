@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,12 +32,25 @@ struct Session {
 
 enum class WithTokenizer { yes, if_present, no };
 
-/// Loads a model directory, or the last checkpoint of a run directory, and the tokenizer.json beside the
-/// weights (`tokenizer_file` unless empty). A tokenizer with more ids than the model's vocabulary is
-/// Error{input}: its ids would be out of range. So is one other than the one that the model was saved with,
-/// where config.json records that: its ids would mean other text. Fewer are allowed, since vocabularies are
-/// often padded. Asking for Head::scalar of a directory that holds a language model is Error{input}: its
-/// rewards would be random.
+/// A model directory without its weights.
+struct ModelFiles {
+  std::string path;  ///< the model directory, resolved
+  model::Config config;
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer;  ///< null when opened without
+};
+
+/// Reads the small files of a model directory, or of the last checkpoint of a run directory, and the
+/// tokenizer.json beside the weights (`tokenizer_file` unless empty): a moment's work, so that a wrong model
+/// is refused before data are read. A tokenizer with more ids than the model's vocabulary is Error{input}:
+/// its ids would be out of range. So is one other than the one that the model was saved with, where
+/// config.json records that: its ids would mean other text. Fewer are allowed, since vocabularies are often
+/// padded. A `head` other than the model's is Error{input}: a language model's rewards would be random;
+/// nullopt = either.
+ModelFiles open_model_files(const std::string& path, WithTokenizer with = WithTokenizer::yes,
+                            const std::string& tokenizer_file = "",
+                            std::optional<model::Head> head = model::Head::language);
+
+/// The same with the weights.
 Session open_session(runtime::Device& device, const std::string& path,
                      WithTokenizer with = WithTokenizer::yes, const std::string& tokenizer_file = "",
                      model::Head head = model::Head::language,

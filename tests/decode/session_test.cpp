@@ -1,7 +1,9 @@
 #include "decode/session.hpp"
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/file.hpp"
@@ -10,6 +12,7 @@
 #include "decode/completion.hpp"
 #include "decode/prompt.hpp"
 #include "decode/reward.hpp"
+#include "model/model_directory.hpp"
 #include "support/catch.hpp"
 #include "support/scratch.hpp"
 #include "support/tiny_model.hpp"
@@ -95,6 +98,25 @@ TEST_CASE("a tokenizer other than the one that the model was saved with is refus
   json.erase("gristmill_tokenizer");  // as in models from elsewhere
   write_file(config, json.dump());
   CHECK_NOTHROW(open_session(*device, folder.file("m")));
+}
+
+TEST_CASE("a wrong model is refused by its small files alone", "[decode]") {
+  const test::ScratchFolder folder;
+  const auto device = runtime::open_device("cpu", 1);
+  test::write_tiny_model(*device, folder.path() / "m", test::tiny_config(small().vocab_size()));
+  std::filesystem::remove(folder.path() / "m" / "model.safetensors");
+  const auto files = open_model_files(folder.file("m"));
+  CHECK(files.path == folder.file("m"));
+  CHECK(files.config == model::load_config(files.path));
+  CHECK(files.tokenizer->hash() == small().hash());
+  const auto as = [&](std::optional<model::Head> head) {
+    return open_model_files(folder.file("m"), WithTokenizer::no, "", head);
+  };
+  CHECK_THROWS_WITH(as(model::Head::scalar), gristmill::test::contains("not a reward model"));
+  CHECK(as(std::nullopt).tokenizer == nullptr);
+  write_file(folder.file("m/tokenizer.json"), "{}");
+  CHECK_THROWS_AS(open_model_files(folder.file("m")), Error);
+  CHECK_THROWS_AS(open_session(*device, folder.file("m"), WithTokenizer::no), Error);  // needs the weights
 }
 
 TEST_CASE("prompts are read in every form and keep their other keys", "[decode]") {
