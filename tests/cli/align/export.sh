@@ -56,10 +56,19 @@ touch taken/file
 code=0
 sft -q --model base --data chats.jsonl --run-dir never --batch-size 8 --export taken 2>err.txt || code=$?
 [ $code -eq 2 ] && grep -q "taken is there already" err.txt && [ ! -e never ] || { cat err.txt; exit 1; }
+# What a killed export left is replaced; what it cannot have left stays.
+mkdir again.saving
+touch again.saving/model-00001-of-00009.safetensors
 sft -q --model base --data chats.jsonl --run-dir sft --batch-size 8 --resume --export again --save-dtype bf16 --max-shard-size 20k
 diff -r out/chat again
 sft -q --model base --data chats.jsonl --run-dir sft --batch-size 8 --resume --export whole --max-shard-size 0
 cmp whole/model.safetensors "sft/checkpoints/$(ls -v sft/checkpoints | tail -n 1)/model.safetensors"
+[ ! -e again.saving ]
+mkdir more.saving
+touch more.saving/diary.txt
+code=0
+sft -q --model base --data chats.jsonl --run-dir sft --batch-size 8 --resume --export more 2>err.txt || code=$?
+[ $code -eq 2 ] && grep -q "more.saving first, and that holds diary.txt" err.txt && [ -e more.saving/diary.txt ] && [ ! -e more ] || { cat err.txt; exit 1; }
 # A weight that fp16 cannot hold ends with one line; the run is kept.
 code=0
 sft -q --model base --data chats.jsonl --run-dir hot --batch-size 8 --epochs 1 --lr 1e7 --clip-norm 0 --warmup 0 --export half --save-dtype fp16 2>err.txt || code=$?

@@ -22,9 +22,15 @@ tokenize-train -q --vocab-size 300 "$prose" -o other.json
 expect 1 "tokenizer" pretrain -q --run-dir r --tokenizer other.json t.tok.zst
 head -c $(($(wc -c <t.tok.zst) / 2)) t.tok.zst >cut.tok.zst
 expect 1 "cut.tok.zst" pretrain -q --run-dir r cut.tok.zst
+# Said before a shard is opened.
+expect 2 "lies in the run directory" pretrain -q --run-dir r --export r/model nowhere.tok.zst
+expect 2 "holds the run directory" pretrain -q --run-dir r --export . nowhere.tok.zst
+expect 2 "is the run directory" pretrain -q --run-dir r --export ./r/ nowhere.tok.zst
+expect 2 "--max-shard-size are of no use without --export" pretrain -q --run-dir r --max-shard-size 1G nowhere.tok.zst
+expect 2 "--beta2" pretrain -q --run-dir r --beta2 1 nowhere.tok.zst
 [ ! -e r ]
 pretrain -q --run-dir r $tiny t.tok.zst
-expect 2 "holds a run already" pretrain -q --run-dir r $tiny t.tok.zst
+expect 2 "holds a run already" pretrain -q --run-dir r $tiny nowhere.tok.zst
 expect 2 "lr (was 0.001, now 0.5)" pretrain -q --run-dir r $tiny --lr 0.5 --resume t.tok.zst
 # A damaged checkpoint is not resumed from.
 truncate -s -4 r/checkpoints/step-2/model.safetensors
