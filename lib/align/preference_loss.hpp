@@ -4,15 +4,17 @@
 // frozen reference, and on pairs of rewards. With Δw = π_w − ref_w, Δl = π_l − ref_l, h = Δw − Δl, σ the
 // logistic function and ε the label smoothing:
 //
-//   sigmoid       −(1−ε) log σ(βh) − ε log σ(−βh)        DPO (Rafailov et al. 2023, eq. 7); ε > 0 is cDPO
-//   (Mitchell 2023) robust        (−(1−ε) log σ(βh) + ε log σ(−βh)) / (1−2ε) (Chowdhury et al. 2024) hinge
-//   max(0, 1 − βh)                                                    SLiC (Zhao et al. 2023) ipo (h −
-//   1/(2β))²                                                     IPO (Azar et al. 2023, eq. 17) ipo-average
-//   ipo with each Δ divided by its response's number of tokens sigmoid-norm  −log σ(β(Δw/|w| − Δl/|l|))
-//   length-normalised DPO
+//   sigmoid       −(1−ε) log σ(βh) − ε log σ(−βh)             DPO (Rafailov et al. 2023, eq. 7);
+//                                                             ε > 0: cDPO (Mitchell 2023)
+//   robust        (−(1−ε) log σ(βh) + ε log σ(−βh)) / (1−2ε)  Chowdhury et al. 2024
+//   hinge         max(0, 1 − βh)                              SLiC (Zhao et al. 2023)
+//   ipo           (h − 1/(2β))²                               IPO (Azar et al. 2023, eq. 17)
+//   ipo-average   ipo with each Δ divided by its response's number of tokens
+//   sigmoid-norm  −log σ(β(Δw/|w| − Δl/|l|))                  length-normalised DPO
 //
-// Bradley–Terry on rewards: −log σ(r_w − r_l − margin) + c (r_w + r_l)²             (Ouyang et al. 2022;
-// centring: Eisenstein et al. 2023)
+// Bradley–Terry on rewards (Ouyang et al. 2022; centring: Eisenstein et al. 2023):
+//
+//   −log σ(r_w − r_l − margin) + c (r_w + r_l)²
 
 #include <cstdint>
 
