@@ -3,13 +3,14 @@
 #include "align/dpo.hpp"
 
 #include <algorithm>
-#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "align/data_flags.hpp"
+#include "align/start.hpp"
 #include "align/tuning_memory.hpp"
 #include "base/cli.hpp"
-#include "base/error.hpp"
 #include "decode/session.hpp"
 #include "model/model_directory.hpp"
 #include "train/flags.hpp"
@@ -33,16 +34,17 @@ std::string name_of(align::DpoLoss loss) {
   return "";
 }
 
-/// The model directory of --reference, if there is one: it must read the same ids as --model does.
-std::optional<decode::ModelFiles> open_reference(const std::string& path, const std::string& model,
-                                                 const decode::ModelFiles& start) {
-  if (path.empty()) return std::nullopt;
-  auto reference = decode::open_model_files(path);
-  if (reference.tokenizer->hash() != start.tokenizer->hash()) {
-    fail(Kind::input, path, ": the reference has another tokenizer than ", model,
-         "; name a model with the same tokenizer");
-  }
-  return reference;
+void add_method_flags(cli::Tool& tool, align::DpoLossOptions& options) {
+  tool.group("Method");
+  tool.choice("--loss", options.loss, kLosses, "loss on a pair");
+  tool.option("--beta", options.beta, "strength of the pull to the reference");
+  tool.option("--label-smoothing", options.label_smoothing, "share of labels taken to be wrong (cDPO)");
+}
+
+void put_method(const align::DpoLossOptions& options, Json& record) {
+  record["loss"] = name_of(options.loss);
+  record["beta"] = options.beta;
+  record["label-smoothing"] = options.label_smoothing;
 }
 
 }  // namespace
@@ -60,10 +62,7 @@ int main(int argc, char** argv) {
   tool.threads().seed().device().stats();
   align::add_data_flags(tool, files, options, "preferences (JSON Lines: prompt, chosen, rejected)", "pairs");
   tool.option("--reference", reference_model, "frozen reference (default: --model as it is)");
-  tool.group("Method");
-  tool.choice("--loss", options.loss.loss, kLosses, "loss on a pair");
-  tool.option("--beta", options.loss.beta, "strength of the pull to the reference");
-  tool.option("--label-smoothing", options.loss.label_smoothing, "share of labels taken to be wrong (cDPO)");
+  add_method_flags(tool, options.loss);
   train::add_train_flags(tool, loop);
   tool.example("dpo --model out/sft --data pairs.jsonl.zst --run-dir out/dpo --beta 0.1");
 
@@ -73,9 +72,9 @@ int main(int argc, char** argv) {
     options.seed = loop.seed;
     align::validate(options.loss);
     const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
-    auto start = decode::open_model_files(files.model);
-    const auto other = open_reference(reference_model, files.model, start);
-    const tokenizer::ChatTemplate chat(std::move(*start.tokenizer));
+    const auto start = decode::open_model_files(files.model);
+    const auto other = align::open_reference(reference_model, start);
+    const tokenizer::ChatTemplate chat(*start.tokenizer);
     Stats stats;
     const int64_t context =
         other ? std::min(start.config.context, other->config.context) : start.config.context;
@@ -98,9 +97,7 @@ int main(int argc, char** argv) {
 
     Json record = train::to_json(loop);
     record["about"]["tool"] = "dpo";
-    record["loss"] = name_of(options.loss.loss);
-    record["beta"] = options.loss.beta;
-    record["label-smoothing"] = options.loss.label_smoothing;
+    put_method(options.loss, record);
     align::put_data(options, pairs, start.path, record);
     record["reference"] = other ? other->path : start.path;
     align::DpoObjective objective(*policy, std::move(pairs), std::move(references), std::move(held),

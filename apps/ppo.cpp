@@ -1,12 +1,11 @@
 // ppo: proximal policy optimization against a reward model.
 
-#include <algorithm>
 #include <utility>
 
 #include "align/ppo.hpp"
+#include "align/start.hpp"
 #include "align/tuning_memory.hpp"
 #include "base/cli.hpp"
-#include "base/error.hpp"
 #include "decode/session.hpp"
 #include "model/model_directory.hpp"
 #include "train/flags.hpp"
@@ -35,22 +34,6 @@ void add_method_flags(cli::Tool& tool, align::PpoOptions& options) {
               "steer --kl-coef towards this KL a response, in nats; 0 = fixed");
   tool.option("--missing-end-penalty", options.missing_end_penalty,
               "taken from the score of a response that does not end");
-}
-
-/// The tokens that a prompt may have: policy and reward model must read the same ids, and both the response
-/// too.
-int64_t check_pair(const decode::ModelFiles& policy, const decode::ModelFiles& reward,
-                   const align::PpoOptions& options) {
-  if (reward.tokenizer->hash() != policy.tokenizer->hash()) {
-    fail(Kind::input, reward.path, ": the reward model has another tokenizer than ", policy.path,
-         "; train it from a model with the same tokenizer");
-  }
-  const int64_t context = std::min(policy.config.context, reward.config.context);
-  if (options.max_response_tokens >= context) {
-    fail(Kind::usage, "--max-response-tokens ", options.max_response_tokens,
-         " leaves no room for a prompt in the models' context of ", context);
-  }
-  return context - options.max_response_tokens;
 }
 
 }  // namespace
@@ -87,11 +70,11 @@ int main(int argc, char** argv) {
     options.seed = loop.seed;
     align::validate(options);
     const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
-    auto start = decode::open_model_files(model);
+    const auto start = decode::open_model_files(model);
     const auto judge =
         decode::open_model_files(reward_directory, decode::WithTokenizer::yes, "", model::Head::scalar);
-    const int64_t room = check_pair(start, judge, options);
-    const tokenizer::ChatTemplate chat(std::move(*start.tokenizer));
+    const int64_t room = align::prompt_room(start, judge, options);
+    const tokenizer::ChatTemplate chat(*start.tokenizer);
     Stats stats;
     auto prompts = align::load_prompts(data, chat, room, stats);
     train::report_memory(align::plan_ppo(start.config, judge.config, prompts, options, loop),

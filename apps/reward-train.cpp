@@ -34,13 +34,14 @@ int main(int argc, char** argv) {
     train::check_start(loop);
     options.seed = loop.seed;
     const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
-    auto start = decode::open_model_files(files.model, decode::WithTokenizer::yes, "", std::nullopt);
-    start.config.head = model::Head::scalar;
-    const tokenizer::ChatTemplate chat(std::move(*start.tokenizer));
+    const auto start = decode::open_model_files(files.model, decode::WithTokenizer::yes, "", std::nullopt);
+    auto config = start.config;
+    config.head = model::Head::scalar;
+    const tokenizer::ChatTemplate chat(*start.tokenizer);
     Stats stats;
-    auto [pairs, held] = align::load_data(files, chat, start.config.context, stats, align::load_preferences);
+    auto [pairs, held] = align::load_data(files, chat, config.context, stats, align::load_preferences);
     const auto extent = align::tuning_extent(pairs, held, options);
-    train::report_memory(align::plan_tuning(start.config, extent, loop), loop.memory_limit);
+    train::report_memory(align::plan_tuning(config, extent, loop), loop.memory_limit);
     const auto reward = model::load_model(*device, start.path, model::Head::scalar, loop.seed);
 
     Json record = train::to_json(loop);

@@ -33,8 +33,8 @@ int main(int argc, char** argv) {
     train::check_start(loop);
     options.seed = loop.seed;
     const auto device = runtime::open_device(tool.common().device, tool.common().threads, loop.compute);
-    auto start = decode::open_model_files(files.model);
-    const tokenizer::ChatTemplate chat(std::move(*start.tokenizer));
+    const auto start = decode::open_model_files(files.model);
+    const tokenizer::ChatTemplate chat(*start.tokenizer);
     Stats stats;
     auto [examples, held] =
         align::load_data(files, chat, start.config.context, stats, align::load_conversations);
