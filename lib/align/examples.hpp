@@ -50,6 +50,7 @@ std::string digest(const std::vector<PromptExample>& examples);
 /// Which items optimizer step `step` takes: every epoch is a fresh permutation by (seed, epoch).
 class EpochSampler {
  public:
+  /// Error{usage} for a batch or epochs below 1 or above 2^30, Error{input} for no items.
   EpochSampler(size_t items, int64_t batch, int64_t epochs, uint64_t seed);
   int64_t total_steps() const { return steps_per_epoch_ * epochs_; }
   int64_t steps_per_epoch() const { return steps_per_epoch_; }

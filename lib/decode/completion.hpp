@@ -2,8 +2,8 @@
 
 // Prompt records in, completion records out:
 //
-//   {"prompt", "text" | "ids", "finish_reason": "stop" | "length", "logprob": sum in nats, "sample"?: 0…n−1,
-//   …}
+//   {"prompt", "text" | "ids", "finish_reason": "stop" | "length", "logprob": sum in nats,
+//    "sample"?: 0…n−1, …}
 
 #include <cstdint>
 #include <functional>

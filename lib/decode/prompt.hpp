@@ -3,10 +3,10 @@
 // Prompts as records: what `generate` reads, and how each becomes ids.
 //
 //   {"prompt": "text"}                      plain text to continue, behind the end-of-text id that begins
-//   every document
-//   {"prompt": [{"role","content"}, …]}     a conversation to reply to, in ChatML
-//   {"messages": [{"role","content"}, …]}   the same; assistant turns at its end are taken off: they are what
-//   is asked for
+//                                           every document
+//   {"prompt": [{"role","content"}, …]}     a conversation to reply to, in the tokenizer's chat template
+//   {"messages": [{"role","content"}, …]}   the same; assistant turns at its end are taken off: they are
+//                                           what is asked for
 //   {"ids": [1, 2, 3]}                      ids, taken as they are
 //
 // All other keys ride along to the output.

@@ -2,7 +2,7 @@
 
 // Rewards: a scalar-head model read at the last token of a conversation. Training (reward-train), the reward
 // of PPO and the judge of the arena all take the ids from reward_ids(), so that they read the same position
-// of the same sequence: the <|im_end|> that ends the reply. The newline that ChatML puts behind it is left
+// of the same sequence: the end of turn that ends the reply. The newline that ChatML puts behind it is left
 // off, since a sampled reply ends with the stop token itself; prompt ids followed by a sampled reply are then
 // exactly what the reward model was trained on.
 
@@ -16,7 +16,7 @@
 
 namespace gristmill::decode {
 
-/// The ids of a conversation for a reward model: ChatML, up to and including the last <|im_end|>.
+/// The ids of a conversation for a reward model, up to and including the last end of turn.
 std::vector<uint32_t> reward_ids(const tokenizer::ChatTemplate& chat,
                                  const std::vector<shard::Message>& messages);
 

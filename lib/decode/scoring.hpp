@@ -1,7 +1,6 @@
 #pragma once
 
-// Log-probabilities of given tokens: what perplexity, multiple choice, judges and the reference of DPO and
-// PPO need.
+// Log-probabilities of given tokens: what perplexity, multiple choice and judges need.
 
 #include <cstdint>
 #include <vector>

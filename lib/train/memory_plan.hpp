@@ -49,8 +49,8 @@ MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& opt
 MemoryPlan plan_frozen(const model::Config& config, const MemoryPlanOptions& options);
 
 /// Says the parts and the sum. More than `limit` bytes, or with 0 than what the machine has to spare, is
-/// Error{device} that says what makes it less.
-/// `processes` of this machine hold as much each, and share its memory.
+/// Error{device} that says what makes it less. `processes` of this machine hold as much each, and share its
+/// memory.
 void report_memory(const MemoryPlan& plan, uint64_t limit, int processes = 1);
 
 }  // namespace gristmill::train
