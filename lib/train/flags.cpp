@@ -49,7 +49,8 @@ void add_run_flags(cli::Tool& tool, TrainOptions& options) {
                    "refuse to start a run that needs more, all its ranks on a machine together; 0 = what the "
                    "machine has to spare");
   tool.option("--export", options.export_to.directory,
-              "folder for the finished model, as others take it; checkpoints stay one exact fp32 file");
+              "folder beside --run-dir for the finished model, as others take it; checkpoints stay one exact "
+              "fp32 file");
   tool.choice("--save-dtype", options.export_to.type, kStoredTypes, "type of the weights in --export");
   tool.size_option(
       "--max-shard-size", options.export_to.max_shard_size,
