@@ -86,6 +86,8 @@ enum class Special : uint8_t {
   globaltimer,
 };
 
+constexpr uint32_t kMostShared = 227 * 1024;  ///< bytes of a block, static and dynamic together
+
 struct Parameter {
   uint32_t offset = 0, size = 0;
 };

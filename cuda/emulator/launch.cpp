@@ -20,7 +20,7 @@ namespace gristmill::emulator {
 namespace {
 
 constexpr uint32_t kMostThreads = 1024, kMostDepth = 64, kMostRows = 65535, kMostCols = 0x7fffffff;
-constexpr uint32_t kMostShared = 227 * 1024, kUsualShared = 48 * 1024;
+constexpr uint32_t kUsualShared = 48 * 1024;
 constexpr uint64_t kMostBlocks = uint64_t{1} << 29, kBlockOrder = uint64_t{1} << 40;
 
 void check(const Kernel& kernel, const Launch& launch) {

@@ -15,8 +15,9 @@ namespace gristmill::emulator {
 struct Launch {
   Dim3 grid, block;
   uint32_t dynamic_shared = 0;  ///< bytes
-  uint32_t dynamic_shared_limit =
-      48 * 1024;  ///< what the kernel's attribute allows, at most 227 KiB with static memory
+  /// What the kernel's attribute allows, at most 227 KiB with static memory; 0 where it was never set, which
+  /// allows 48 KiB with static memory.
+  uint32_t dynamic_shared_limit = 0;
   std::vector<std::byte> parameters;  ///< as pack_parameters() lays them out
 };
 
@@ -32,8 +33,14 @@ struct LaunchOptions {
 std::vector<std::byte> pack_parameters(const Kernel& kernel, const void* const* values);
 
 /// Executes a launch. Faults of the kernel are in the report, and it runs on after them unless it traps or
-/// hangs; a launch that hardware would refuse is Error{device}. The same report and bytes for any number of
-/// threads, unless blocks race.
+/// hangs; a launch that hardware would refuse is Error{device}.
+///
+/// The same report and bytes for any number of threads and any seed, with these exceptions, which lie in the
+/// kernel and exist on hardware too: bytes over which blocks race (the race is reported, always the same way;
+/// whether a read of them counts as one of memory never written depends on who came first); values that
+/// atomics return, and what depends on them, where several blocks use the same ones; bytes that blocks have
+/// written that come behind one that traps or hangs, in the order of the launch. Blocks that wait for each
+/// other are not supported: with one thread the first never ends, which is reported as a hang.
 Report launch(Memory& memory, const Kernel& kernel, const Launch& launch, const LaunchOptions& options = {});
 
 }  // namespace gristmill::emulator

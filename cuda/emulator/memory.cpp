@@ -14,6 +14,16 @@ namespace {
 
 constexpr uint64_t kAlignment = 256, kRedZone = 4096, kLargest = uint64_t{1} << 42;
 
+uint64_t marks_at(uint64_t size) { return (size + 7) / 8 * 8; }
+
+void set(std::atomic_ref<uint64_t> word, uint64_t bits, bool value) {
+  if (value) {
+    word.fetch_or(bits, std::memory_order_relaxed);
+  } else {
+    word.fetch_and(~bits, std::memory_order_relaxed);
+  }
+}
+
 }  // namespace
 
 Pages::Pages(size_t bytes) : bytes_(std::max<size_t>(bytes, 1)) {
@@ -25,13 +35,18 @@ Pages::Pages(size_t bytes) : bytes_(std::max<size_t>(bytes, 1)) {
 
 Pages::~Pages() { munmap(data_, bytes_); }
 
-Allocation::Allocation(uint64_t begin, uint64_t size, bool read_only)
-    : begin_(begin), size_(size), read_only_(read_only), bytes_(size), marks_((size / 64 + 1) * 8) {}
+// The marks are zeros at first, whichever of the two that means.
+Allocation::Allocation(uint64_t begin, uint64_t size, bool read_only, bool zeros)
+    : begin_(begin),
+      size_(size),
+      read_only_(read_only),
+      unwritten_(zeros ? ~uint64_t{0} : 0),
+      pages_(marks_at(size) + (size / 64 + 1) * 8) {}
 
 /// Calls body(word, bits) for each word of marks with the bits of the range; stops when it returns false.
 template <class Body>
 bool Allocation::each_word(uint64_t address, uint64_t size, const Body& body) const {
-  auto* words = reinterpret_cast<uint64_t*>(marks_.data());
+  auto* words = reinterpret_cast<uint64_t*>(pages_.data() + marks_at(size_));
   for (uint64_t at = address - begin_, end = at + size; at < end;) {
     const uint64_t first = at % 64, count = std::min(64 - first, end - at);
     const uint64_t bits = (count == 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1) << first;
@@ -42,30 +57,31 @@ bool Allocation::each_word(uint64_t address, uint64_t size, const Body& body) co
 }
 
 bool Allocation::initialised(uint64_t address, uint64_t size) const {
-  return each_word(address, size, [](std::atomic_ref<uint64_t> word, uint64_t bits) {
-    return (word.load(std::memory_order_relaxed) & bits) == bits;
+  return each_word(address, size, [this](std::atomic_ref<uint64_t> word, uint64_t bits) {
+    return ((word.load(std::memory_order_relaxed) ^ unwritten_) & bits) == bits;
   });
 }
 
 void Allocation::mark(uint64_t address, uint64_t size) {
-  each_word(address, size, [](std::atomic_ref<uint64_t> word, uint64_t bits) {
-    if ((word.load(std::memory_order_relaxed) & bits) != bits) word.fetch_or(bits, std::memory_order_relaxed);
+  each_word(address, size, [this](std::atomic_ref<uint64_t> word, uint64_t bits) {
+    const bool marked = ((word.load(std::memory_order_relaxed) ^ unwritten_) & bits) == bits;
+    if (!marked) set(word, bits, unwritten_ == 0);
     return true;
   });
 }
 
 void Allocation::forget(uint64_t address, uint64_t size) {
-  each_word(address, size, [](std::atomic_ref<uint64_t> word, uint64_t bits) {
-    word.fetch_and(~bits, std::memory_order_relaxed);
+  each_word(address, size, [this](std::atomic_ref<uint64_t> word, uint64_t bits) {
+    set(word, bits, unwritten_ != 0);
     return true;
   });
 }
 
-uint64_t Memory::allocate(uint64_t bytes, bool read_only) {
+uint64_t Memory::add(uint64_t bytes, bool read_only, bool zeros) {
   if (bytes > kLargest || next_ + bytes + 2 * kRedZone > kGlobalEnd) {
     fail(Kind::device, "emulated GPU: no room for an allocation of ", bytes, " bytes");
   }
-  allocations_.push_back(std::make_unique<Allocation>(next_, bytes, read_only));
+  allocations_.push_back(std::make_unique<Allocation>(next_, bytes, read_only, zeros));
   const uint64_t address = next_;
   next_ = (next_ + bytes + kRedZone + kAlignment - 1) / kAlignment * kAlignment;
   in_use_ += bytes;

@@ -31,7 +31,8 @@ class Pages {
 
 class Allocation {
  public:
-  Allocation(uint64_t begin, uint64_t size, bool read_only);
+  /// `zeros`: it counts as written, with zeros.
+  Allocation(uint64_t begin, uint64_t size, bool read_only, bool zeros);
 
   uint64_t begin() const { return begin_; }
   uint64_t size() const { return size_; }
@@ -40,7 +41,7 @@ class Allocation {
     return address >= begin_ && size <= size_ && address - begin_ <= size_ - size;
   }
   /// The host's bytes of an address inside.
-  std::byte* at(uint64_t address) const { return bytes_.data() + (address - begin_); }
+  std::byte* at(uint64_t address) const { return pages_.data() + (address - begin_); }
 
   /// Whether all bytes of a range inside were written. Safe beside mark() of other threads.
   bool initialised(uint64_t address, uint64_t size) const;
@@ -53,7 +54,8 @@ class Allocation {
 
   uint64_t begin_, size_;
   bool read_only_;
-  Pages bytes_, marks_;  // marks: one bit a byte
+  uint64_t unwritten_;  ///< a word of marks none of whose bytes were written
+  Pages pages_;         ///< the bytes, then a mark of one bit for each
 };
 
 /// Allocations by address. Kernels may run on several host threads; allocate and release only between
@@ -65,7 +67,9 @@ class Memory {
   Memory& operator=(const Memory&) = delete;
 
   /// Zero bytes are allowed; the address is a multiple of 256. Error{device} if there is no room.
-  uint64_t allocate(uint64_t bytes, bool read_only = false);
+  uint64_t allocate(uint64_t bytes, bool read_only = false) { return add(bytes, read_only, false); }
+  /// The same, filled with zeros, which takes no memory of the host until others are written.
+  uint64_t allocate_zeros(uint64_t bytes, bool read_only = false) { return add(bytes, read_only, true); }
   /// Error{device} for an address that allocate() did not give out or that is free.
   void release(uint64_t address);
 
@@ -87,6 +91,7 @@ class Memory {
   uint64_t bytes_in_use() const { return in_use_; }
 
  private:
+  uint64_t add(uint64_t bytes, bool read_only, bool zeros);
   Allocation& range(uint64_t address, uint64_t bytes, const char* what) const;
   std::vector<std::unique_ptr<Allocation>> allocations_;  // by address: each new one lies behind the others
   uint64_t next_ = kGlobalBase, in_use_ = 0;

@@ -9,6 +9,7 @@
 
 #include "emulator/instruction.hpp"
 #include "emulator/memory.hpp"
+#include "emulator/ptx/syntax.hpp"
 
 namespace gristmill::emulator {
 
@@ -34,6 +35,9 @@ class Module {
   const std::vector<Global>& globals() const { return globals_; }
 
  private:
+  uint64_t add_global(const Variable& variable);
+  void release_globals();
+
   Memory& memory_;
   std::vector<Kernel> kernels_;
   std::vector<Global> globals_;

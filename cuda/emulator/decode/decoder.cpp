@@ -51,6 +51,14 @@ std::optional<Rounding> Decoder::take_rounding(bool to_integer) {
   return static_cast<Rounding>(*found);
 }
 
+std::optional<Space> Decoder::take_space() {
+  const std::string_view names[] = {"global", "const", "shared", "local", "param"};
+  if (take("shared::cta")) return Space::shared;
+  const auto space = take_one(names);
+  if (!space.has_value()) return std::nullopt;
+  return static_cast<Space>(*space + 1);
+}
+
 const Operand& Decoder::operand(size_t index) const {
   if (index >= statement_.operands.size()) refuse("an operand is missing");
   return statement_.operands[index];
@@ -81,9 +89,15 @@ uint32_t Decoder::result(const Operand& operand, uint32_t bits) {
   return value;
 }
 
+const Draft::Symbol& Decoder::symbol(std::string_view name) const {
+  const Draft::Symbol* found = draft_.find_symbol(name);
+  if (found == nullptr) refuse(str("name ", in_quotes(name), " is not declared"));
+  return *found;
+}
+
 uint64_t Decoder::immediate_bits(const Operand& operand, uint32_t bits) const {
   if (!operand.is_float) return bits == 1 && operand.value != 0 ? 1 : operand.value;
-  if (operand.is_double == (bits == 64)) return operand.value;
+  if (bits == (operand.is_double ? 64 : 32)) return operand.value;
   if (bits == 32) return std::bit_cast<uint32_t>(static_cast<float>(std::bit_cast<double>(operand.value)));
   if (bits == 64) {
     return std::bit_cast<uint64_t>(
@@ -114,12 +128,9 @@ uint32_t Decoder::value(const Operand& operand, uint32_t bits) {
       if (bits == 1) refuse("a special register is no predicate");
       value = special_value(operand, bits);
       break;
-    case Operand::Form::symbol: {
-      const auto symbol = draft_.symbols.find(operand.name);
-      if (symbol == draft_.symbols.end()) refuse(str("name ", in_quotes(operand.name), " is not declared"));
-      value = draft_.constant(bits, symbol->second.address + operand.value);
+    case Operand::Form::symbol:
+      value = draft_.constant(bits, symbol(operand.name).address + operand.value);
       break;
-    }
     default:
       refuse("an operand of this form cannot stand here");
   }
@@ -175,31 +186,29 @@ void Decoder::address(size_t index, size_t slot) {
     in.target = bits == 32 ? 1 : 0;
     in.src[slot] = operand.reg;
   } else if (!operand.name.empty()) {
-    const auto symbol = draft_.symbols.find(operand.name);
-    if (symbol == draft_.symbols.end()) refuse(str("name ", in_quotes(operand.name), " is not declared"));
-    in.src[slot] = draft_.constant(64, symbol->second.address);
+    in.src[slot] = draft_.constant(64, symbol(operand.name).address);
   } else {
     in.src[slot] = draft_.constant(64, 0);
   }
   note_access(in.src[slot]);
 }
 
-void Decoder::vector_results(size_t index, size_t count, uint32_t bits) {
+std::span<const Operand> Decoder::elements(size_t index, size_t count) const {
   const Operand& operand = this->operand(index);
-  const std::vector<Operand> parts =
-      operand.form == Operand::Form::vector ? operand.parts : std::vector<Operand>{operand};
+  const bool vector = operand.form == Operand::Form::vector;
+  const std::span<const Operand> parts(vector ? operand.parts.data() : &operand,
+                                       vector ? operand.parts.size() : 1);
   if (parts.size() != count)
     refuse(str("a vector of ", parts.size(), " where ", count, " elements are needed"));
-  for (const Operand& part : parts) push_vector(result(part, bits));
+  return parts;
+}
+
+void Decoder::vector_results(size_t index, size_t count, uint32_t bits) {
+  for (const Operand& part : elements(index, count)) push_vector(result(part, bits));
 }
 
 void Decoder::vector_values(size_t index, size_t count, uint32_t bits) {
-  const Operand& operand = this->operand(index);
-  const std::vector<Operand> parts =
-      operand.form == Operand::Form::vector ? operand.parts : std::vector<Operand>{operand};
-  if (parts.size() != count)
-    refuse(str("a vector of ", parts.size(), " where ", count, " elements are needed"));
-  for (const Operand& part : parts) push_vector(value(part, bits));
+  for (const Operand& part : elements(index, count)) push_vector(value(part, bits));
 }
 
 void Decoder::finish() {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -45,7 +46,7 @@ class Decoder {
   uint32_t result(const Operand& operand, uint32_t bits);
   uint32_t value(size_t index, uint32_t bits) { return value(operand(index), bits); }
   uint32_t value(const Operand& operand, uint32_t bits);
-  /// A predicate that may be negated: then in.source_negated is set.
+  /// A predicate; in.source_negated tells whether it is negated.
   uint32_t predicate(size_t index);
   /// The predicate behind "|" of a result; kNone if there is none.
   uint32_t second_predicate(size_t index);
@@ -56,11 +57,13 @@ class Decoder {
   uint64_t constant(size_t index) const;
   /// "[…]": in.src[slot] is the base, in.immediate the offset, in.target whether the base has 32 bits.
   void address(size_t index, size_t slot = 0);
-  /// The elements of "{…}" (or a single register as one), for in.vectors; all of `bits` bits.
+  /// The elements of "{…}" (or a single operand as one), for in.vectors; all of `bits` bits.
   void vector_results(size_t index, size_t count, uint32_t bits);
   void vector_values(size_t index, size_t count, uint32_t bits);
-  /// A 32- or 64-bit address register as a value, for cvta and isspacep.
+  /// The width of an operand that is a register; 0 for any other.
   uint32_t bits_of_register(const Operand& operand) const;
+  /// The state space; nothing where none is named, which means a generic address.
+  std::optional<Space> take_space();
 
   /// Adds the instruction to the draft; a modifier that nobody took is refused.
   void finish();
@@ -77,6 +80,8 @@ class Decoder {
 
  private:
   uint32_t register_of(const Operand& operand, uint32_t bits) const;
+  const Draft::Symbol& symbol(std::string_view name) const;
+  std::span<const Operand> elements(size_t index, size_t count) const;
   uint64_t immediate_bits(const Operand& operand, uint32_t bits) const;
   uint32_t special_value(const Operand& operand, uint32_t bits);
 

@@ -4,9 +4,18 @@
 
 namespace gristmill::emulator {
 
-Draft::Draft(const std::vector<Type>& declared) : registers(static_cast<uint32_t>(declared.size())) {
+Draft::Draft(const std::vector<Type>& declared, const Symbols& globals)
+    : registers(static_cast<uint32_t>(declared.size())), globals_(globals) {
+  bits.reserve(declared.size());
   for (const Type type : declared)
     bits.push_back(static_cast<uint8_t>(bits_of(type) == 8 ? 16 : bits_of(type)));
+}
+
+const Draft::Symbol* Draft::find_symbol(std::string_view name) const {
+  const auto own = symbols.find(name);
+  if (own != symbols.end()) return &own->second;
+  const auto shared = globals_.find(name);
+  return shared != globals_.end() ? &shared->second : nullptr;
 }
 
 uint32_t Draft::add(uint32_t width) {

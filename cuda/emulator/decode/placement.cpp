@@ -1,23 +1,25 @@
 // Live ranges of values, and places for them.
 //
-// A range reaches from the first to the last instruction at which a value is needed, loops included: the sets
-// of values that are live at the borders of basic blocks come from the usual backward iteration. A guarded
-// definition keeps what was there before. Lanes that are elsewhere in the code share the place but not the
-// part of it, so that what holds for one thread holds for a warp.
+// A range reaches from the first to the last instruction at which a value is needed, loops included. They are
+// found register by register: from each use that no definition of its basic block precedes, backward over the
+// blocks that lead there until one defines it, so that the work is the size of the ranges and not, as with
+// sets that are passed around until nothing changes, that of the code times the depth of its loops. A jump
+// table is a node of its own between the blocks that jump through it and its targets. A guarded definition
+// keeps what was there before. Lanes that are elsewhere in the code share the place but not the part of it,
+// so that what holds for one thread holds for a warp.
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 
 #include "base/error.hpp"
 #include "emulator/decode/draft.hpp"
-#include "emulator/ops/operations.hpp"
+#include "emulator/decode/flow.hpp"
 
 namespace gristmill::emulator {
 namespace {
 
 constexpr uint32_t kLargestFile = 8 << 20;
-constexpr size_t kMostSetBits = size_t{1} << 28;
+constexpr uint64_t kMostSteps = uint64_t{1} << 27;  // a few seconds of the host; real kernels need 1 % of it
 
 struct Span {
   uint32_t first = UINT32_MAX, last = 0;
@@ -27,63 +29,44 @@ struct Span {
   }
 };
 
-struct BasicBlock {
-  uint32_t begin = 0, end = 0;
-  std::vector<uint32_t> next;
-};
+/// Which blocks use or define which register, sorted by register.
+class Mentions {
+ public:
+  void add(uint32_t value, uint32_t block) { pairs_.push_back({value, block}); }
+  void sort(uint32_t values) {
+    begin_.assign(values + 1, 0);
+    for (const Pair& pair : pairs_) ++begin_[pair.value + 1];
+    for (uint32_t v = 0; v < values; ++v) begin_[v + 1] += begin_[v];
+    blocks_.resize(pairs_.size());
+    std::vector<uint32_t> next = begin_;
+    for (const Pair& pair : pairs_) blocks_[next[pair.value]++] = pair.block;
+  }
+  std::span<const uint32_t> of(uint32_t value) const {
+    return std::span(blocks_).subspan(begin_[value], begin_[value + 1] - begin_[value]);
+  }
 
-using Bits = std::vector<uint64_t>;
-bool test(const Bits& set, uint32_t i) { return (set[i / 64] >> (i % 64) & 1) != 0; }
-void insert(Bits& set, uint32_t i) { set[i / 64] |= uint64_t{1} << (i % 64); }
+ private:
+  struct Pair {
+    uint32_t value = 0, block = 0;
+  };
+  std::vector<Pair> pairs_;
+  std::vector<uint32_t> begin_, blocks_;
+};
 
 class Placement {
  public:
-  explicit Placement(Draft& draft) : draft_(draft), kernel_(draft.kernel), spans_(draft.registers) {}
+  explicit Placement(Draft& draft)
+      : draft_(draft), kernel_(draft.kernel), flow_(draft.kernel), spans_(draft.registers) {}
 
   void run() {
-    find_blocks();
-    const size_t words = (draft_.registers + 63) / 64;
-    if (blocks_.size() * words * 64 > kMostSetBits) fail(Kind::input, "kernel ", kernel_.name, ": too large");
-    find_live(words);
+    find_mentions();
+    find_live();
     place_registers();
     place_others();
     rewrite();
   }
 
  private:
-  std::vector<uint32_t> targets(uint32_t at) const {
-    const Instruction& in = kernel_.code[at];
-    if (in.run == table_jump_handler()) return kernel_.tables[in.target];
-    if (in.run == jump_handler()) return {in.target};
-    return {};
-  }
-  bool falls_through(uint32_t at) const {
-    const Instruction& in = kernel_.code[at];
-    const bool leaves =
-        in.run == jump_handler() || in.run == table_jump_handler() || in.run == exit_handler();
-    return !leaves || in.guard != kNone;
-  }
-
-  void find_blocks() {
-    const auto count = static_cast<uint32_t>(kernel_.code.size());
-    std::vector<bool> leader(count + 1, false);
-    leader[0] = true;
-    for (uint32_t i = 0; i < count; ++i) {
-      for (const uint32_t target : targets(i)) leader[target] = true;
-      if (!targets(i).empty() || !falls_through(i)) leader[i + 1] = true;
-    }
-    std::vector<uint32_t> block_of(count, 0);
-    for (uint32_t i = 0; i < count; ++i) {
-      if (leader[i]) blocks_.push_back({i, i, {}});
-      blocks_.back().end = i + 1;
-      block_of[i] = static_cast<uint32_t>(blocks_.size() - 1);
-    }
-    for (BasicBlock& block : blocks_) {
-      for (const uint32_t target : targets(block.end - 1)) block.next.push_back(block_of[target]);
-      if (falls_through(block.end - 1) && block.end < count) block.next.push_back(block_of[block.end]);
-    }
-  }
-
   template <class Body>
   void each_access(uint32_t at, const Body& body) const {
     for (uint32_t i = draft_.first_access[at]; i < draft_.first_access[at + 1]; ++i) {
@@ -92,43 +75,56 @@ class Placement {
     }
   }
 
-  void find_live(size_t words) {
-    std::vector<Bits> used(blocks_.size(), Bits(words)), defined = used;
-    live_in_ = used;
-    for (size_t b = 0; b < blocks_.size(); ++b) {
-      for (uint32_t i = blocks_[b].begin; i < blocks_[b].end; ++i) {
+  /// Of each block: the registers that it needs from before, and those that it defines whatever the guards.
+  void find_mentions() {
+    std::vector<uint32_t> used(draft_.registers, 0), defined = used;  // number of the last such block + 1
+    for (uint32_t b = 0; b < flow_.blocks(); ++b) {
+      for (uint32_t i = flow_.begin(b); i < flow_.end(b); ++i) {
         const bool whole = kernel_.code[i].guard == kNone;
         each_access(i, [&](uint32_t value, bool definition) {
-          if ((!definition || !whole) && !test(defined[b], value)) insert(used[b], value);
+          if ((definition && whole) || defined[value] == b + 1 || used[value] == b + 1) return;
+          used[value] = b + 1;
+          uses_.add(value, b);
         });
         each_access(i, [&](uint32_t value, bool definition) {
           spans_[value].cover(i);
-          if (definition && whole) insert(defined[b], value);
+          if (!definition || !whole || defined[value] == b + 1) return;
+          defined[value] = b + 1;
+          definitions_.add(value, b);
         });
       }
     }
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (size_t b = blocks_.size(); b-- > 0;) changed |= update(b, used[b], defined[b]);
-    }
+    uses_.sort(draft_.registers);
+    definitions_.sort(draft_.registers);
   }
 
-  bool update(size_t b, const Bits& used, const Bits& defined) {
-    bool changed = false;
-    for (size_t w = 0; w < used.size(); ++w) {
-      uint64_t out = 0;
-      for (const uint32_t next : blocks_[b].next) out |= live_in_[next][w];
-      const uint64_t in = used[w] | (out & ~defined[w]);
-      changed |= in != live_in_[b][w];
-      live_in_[b][w] = in;
-      for (uint64_t bits = out; bits != 0; bits &= bits - 1) {
-        spans_[w * 64 + static_cast<size_t>(std::countr_zero(bits))].cover(blocks_[b].end - 1);
+  void find_live() {
+    // Of each node: the last register + 1 that was found to be needed at its beginning, or that it defines.
+    std::vector<uint32_t> needed(flow_.nodes(), 0), defined = needed, work;
+    uint64_t steps = 0;
+    for (uint32_t value = 0; value < draft_.registers; ++value) {
+      const uint32_t mark = value + 1;
+      const auto need = [&](uint32_t node) {
+        if (needed[node] == mark) return;
+        needed[node] = mark;
+        work.push_back(node);
+      };
+      for (const uint32_t block : definitions_.of(value)) defined[block] = mark;
+      for (const uint32_t block : uses_.of(value)) need(block);
+      while (!work.empty()) {
+        const uint32_t node = work.back();
+        work.pop_back();
+        if (node < flow_.blocks()) spans_[value].cover(flow_.begin(node));
+        const auto before = flow_.before(node);
+        steps += before.size();
+        for (const uint32_t from : before) {
+          if (from < flow_.blocks()) spans_[value].cover(flow_.end(from) - 1);
+          if (defined[from] != mark) need(from);
+        }
       }
-      for (uint64_t bits = in; bits != 0; bits &= bits - 1) {
-        spans_[w * 64 + static_cast<size_t>(std::countr_zero(bits))].cover(blocks_[b].begin);
-      }
+      if (needed[0] == mark) unset_.push_back(value);
+      if (steps > kMostSteps) fail(Kind::input, "kernel ", kernel_.name, ": too large");
     }
-    return changed;
   }
 
   static uint32_t bytes(uint32_t bits) { return bits == 1 ? 4 : bits / 8 * kLanes; }
@@ -147,13 +143,16 @@ class Placement {
     for (uint32_t value = 0; value < draft_.registers; ++value) {
       if (spans_[value].first != UINT32_MAX) order.push_back(value);
     }
+    std::vector<uint32_t> ends = order;
     std::stable_sort(order.begin(), order.end(),
                      [&](uint32_t a, uint32_t b) { return spans_[a].first < spans_[b].first; });
-    std::vector<std::vector<uint32_t>> free(65), ending(kernel_.code.size());
-    uint32_t at = 0;
+    std::stable_sort(ends.begin(), ends.end(),
+                     [&](uint32_t a, uint32_t b) { return spans_[a].last < spans_[b].last; });
+    std::vector<std::vector<uint32_t>> free(65);
+    size_t ended = 0;
     for (const uint32_t value : order) {
-      for (; at < spans_[value].first; ++at) {
-        for (const uint32_t ended : ending[at]) free[draft_.bits[ended]].push_back(places_[ended]);
+      for (; spans_[ends[ended]].last < spans_[value].first; ++ended) {
+        free[draft_.bits[ends[ended]]].push_back(places_[ends[ended]]);
       }
       auto& same = free[draft_.bits[value]];
       if (same.empty()) {
@@ -162,10 +161,9 @@ class Placement {
         places_[value] = same.back();
         same.pop_back();
       }
-      ending[spans_[value].last].push_back(value);
     }
-    for (uint32_t value = 0; value < draft_.registers && !live_in_.empty(); ++value) {
-      if (test(live_in_[0], value)) kernel_.cleared.push_back({places_[value], bytes(draft_.bits[value])});
+    for (const uint32_t value : unset_) {
+      kernel_.cleared.push_back({places_[value], bytes(draft_.bits[value])});
     }
   }
 
@@ -192,9 +190,10 @@ class Placement {
 
   Draft& draft_;
   Kernel& kernel_;
+  Flow flow_;
+  Mentions uses_, definitions_;
   std::vector<Span> spans_;
-  std::vector<BasicBlock> blocks_;
-  std::vector<Bits> live_in_;
+  std::vector<uint32_t> unset_;  ///< registers that may be read before they are written
   std::vector<uint32_t> places_;
 };
 

@@ -2,7 +2,8 @@
 
 // Declarations of variables and parameters, and the values written in a PTX text.
 
-#include <string>
+#include <cstdint>
+#include <vector>
 
 #include "emulator/ptx/cursor.hpp"
 #include "emulator/ptx/syntax.hpp"
@@ -11,9 +12,8 @@ namespace gristmill::emulator {
 
 constexpr uint64_t kLargestVariable = uint64_t{1} << 30;
 
-/// A variable behind its state space: ".align 4 .f32 name[2][3] = {…}". The cursor stops behind it, at "," or
-/// ";".
-Variable parse_variable(Cursor& cursor, Space space, bool is_extern);
+/// The variables of a declaration behind its state space: ".align 4 .f32 name[2][3] = {…}, other;".
+std::vector<Variable> parse_variables(Cursor& cursor, Space space, bool is_extern);
 
 /// The list of a kernel's parameters, with its parentheses; nothing if there is none.
 std::vector<Variable> parse_parameters(Cursor& cursor);

@@ -9,13 +9,14 @@
 namespace gristmill::emulator {
 namespace {
 
-constexpr size_t kMostStatements = size_t{1} << 22, kMostOperands = 16, kLongestVector = 8,
+constexpr size_t kMostStatements = size_t{1} << 20, kMostOperands = 16, kLongestVector = 8,
                  kLongestText = 200;
-constexpr size_t kMostTargets = 1 << 16;
+constexpr size_t kMostTargets = 1 << 16, kMostVariables = 1 << 16;
 
 class EntryParser {
  public:
-  explicit EntryParser(Cursor& cursor) : cursor_(cursor), scopes_(cursor, entry_) {}
+  EntryParser(Cursor& cursor, uint64_t most_registers)
+      : cursor_(cursor), scopes_(cursor, entry_, most_registers) {}
 
   EntrySyntax run() {
     entry_.line = cursor_.peek().line;
@@ -84,12 +85,11 @@ class EntryParser {
     if (word == ".reg") return scopes_.declare_registers();
     if (word != ".shared" && word != ".local")
       cursor_.refuse(str("directive ", word, " is not supported in a kernel"));
-    do {
-      entry_.variables.push_back(
-          parse_variable(cursor_, word == ".shared" ? Space::shared : Space::local, false));
-      if (entry_.variables.size() > kMostTargets) cursor_.refuse("too many variables");
-    } while (cursor_.take_if(","));
-    cursor_.expect(";");
+    for (Variable& variable :
+         parse_variables(cursor_, word == ".shared" ? Space::shared : Space::local, false)) {
+      entry_.variables.push_back(std::move(variable));
+    }
+    if (entry_.variables.size() > kMostVariables) cursor_.refuse("too many variables");
   }
 
   void statement() {
@@ -110,7 +110,10 @@ class EntryParser {
       if (current.operands.size() == kMostOperands) cursor_.refuse("too many operands");
       current.operands.push_back(operand(true));
     }
-    entry_.statements.back().text = text(first.text.data(), cursor_.take().text.data());
+    const char* end = cursor_.take().text.data();
+    Statement& done = entry_.statements.back();
+    done.source = {first.text.data(), static_cast<size_t>(end - first.text.data())};
+    done.text = with_single_blanks(done.source);
   }
 
   static void split_name(std::string_view name, Statement& statement) {
@@ -149,7 +152,7 @@ class EntryParser {
       result.form = Operand::Form::label;
       const Statement& jump = entry_.statements.back();
       scopes_.jump(result.name, static_cast<uint32_t>(entry_.statements.size() - 1),
-                   static_cast<uint32_t>(jump.operands.size()));
+                   static_cast<uint32_t>(jump.operands.size()), jump.opcode == "brx");
     } else {
       result.form = result.name[0] == '%' ? Operand::Form::special : Operand::Form::symbol;
       if (cursor_.take_if("+")) result.value = cursor_.number("an offset", UINT32_MAX);
@@ -186,12 +189,13 @@ class EntryParser {
     return result;
   }
 
-  /// The source between two places, with each run of white space as one blank.
-  static std::string text(const char* begin, const char* end) {
+  /// The beginning of a source, with each run of white space as one blank.
+  static std::string with_single_blanks(std::string_view source) {
     std::string out;
-    for (const char* c = begin; c < end && out.size() < kLongestText; ++c) {
-      const bool blank = *c == ' ' || *c == '\t' || *c == '\n' || *c == '\r';
-      if (!blank || (!out.empty() && out.back() != ' ')) out += blank ? ' ' : *c;
+    for (const char c : source) {
+      if (out.size() == kLongestText) break;
+      const bool blank = c == ' ' || c == '\t' || c == '\n' || c == '\r';
+      if (!blank || (!out.empty() && out.back() != ' ')) out += blank ? ' ' : c;
     }
     return out;
   }
@@ -203,6 +207,8 @@ class EntryParser {
 
 }  // namespace
 
-EntrySyntax parse_entry(Cursor& cursor) { return EntryParser(cursor).run(); }
+EntrySyntax parse_entry(Cursor& cursor, uint64_t most_registers) {
+  return EntryParser(cursor, most_registers).run();
+}
 
 }  // namespace gristmill::emulator

@@ -10,7 +10,7 @@
 namespace gristmill::emulator {
 namespace {
 
-constexpr size_t kLongestWord = 4096;
+constexpr size_t kLongestWord = 4096, kMostTokens = size_t{1} << 22;
 
 bool in_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
@@ -84,6 +84,9 @@ class Lexer {
   }
 
   void push(Token::Kind kind, size_t begin, size_t end) {
+    if (tokens_.size() == kMostTokens) {
+      fail(Kind::input, "PTX line ", line_, ": more than ", kMostTokens, " words and signs");
+    }
     tokens_.push_back({kind, source_.substr(begin, end - begin), line_});
   }
 

@@ -1,6 +1,7 @@
 // Module scope: directives, variables, kernels. Functions other than kernels are passed over; a call of one
 // is refused later.
 
+#include <algorithm>
 #include <utility>
 
 #include "emulator/ptx/declarations.hpp"
@@ -9,8 +10,10 @@
 namespace gristmill::emulator {
 namespace {
 
-constexpr size_t kLongestSource = size_t{256} << 20;
+// What a hostile text can make of the host's memory and time is bounded by its own size and by these.
+constexpr size_t kLongestSource = size_t{16} << 20;
 constexpr size_t kMostEntries = 1 << 16, kMostVariables = 1 << 16;
+constexpr uint64_t kMostVariableBytes = uint64_t{4} << 30, kMostRegistersTogether = 1 << 24;
 
 class ModuleParser {
  public:
@@ -18,9 +21,9 @@ class ModuleParser {
 
   ModuleSyntax run() {
     cursor_.expect(".version");
-    module_.version = cursor_.word("a version");
+    cursor_.word("a version");
     cursor_.expect(".target");
-    module_.target = cursor_.word("a target");
+    cursor_.word("a target");
     while (cursor_.take_if(",")) cursor_.word("a target option");
     while (!cursor_.at_end()) declaration();
     return std::move(module_);
@@ -46,7 +49,8 @@ class ModuleParser {
     } else if (word == ".entry") {
       cursor_.take();
       if (module_.entries.size() == kMostEntries) cursor_.refuse("too many kernels");
-      module_.entries.push_back(parse_entry(cursor_));
+      module_.entries.push_back(parse_entry(cursor_, std::min(kMostRegisters, registers_left_)));
+      registers_left_ -= module_.entries.back().registers.size();
     } else if (word == ".func") {
       function();
     } else if (word == ".address_size") {
@@ -66,15 +70,15 @@ class ModuleParser {
   }
 
   void variable(Space space, bool is_extern) {
-    do {
-      module_.variables.push_back(parse_variable(cursor_, space, is_extern));
-      if (module_.variables.size() > kMostVariables) cursor_.refuse("too many variables");
-      if (is_extern && !module_.variables.back().dynamic) {
-        cursor_.refuse(str("variable ", module_.variables.back().name,
-                           " is defined elsewhere: there is no linker here"));
+    for (Variable& variable : parse_variables(cursor_, space, is_extern)) {
+      bytes_ += variable.size;
+      if (bytes_ > kMostVariableBytes) cursor_.refuse("variables of more than 4 GiB together");
+      if (is_extern && !variable.dynamic) {
+        cursor_.refuse(str("variable ", variable.name, " is defined elsewhere: there is no linker here"));
       }
-    } while (cursor_.take_if(","));
-    cursor_.expect(";");
+      module_.variables.push_back(std::move(variable));
+    }
+    if (module_.variables.size() > kMostVariables) cursor_.refuse("too many variables");
   }
 
   void function() {
@@ -91,12 +95,13 @@ class ModuleParser {
 
   Cursor cursor_;
   ModuleSyntax module_;
+  uint64_t bytes_ = 0, registers_left_ = kMostRegistersTogether;
 };
 
 }  // namespace
 
 ModuleSyntax parse_ptx(std::string_view source) {
-  if (source.size() > kLongestSource) fail(Kind::input, "PTX text of more than 256 MiB");
+  if (source.size() > kLongestSource) fail(Kind::input, "PTX text of more than 16 MiB");
   return ModuleParser(source).run();
 }
 

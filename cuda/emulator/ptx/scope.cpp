@@ -4,7 +4,6 @@ namespace gristmill::emulator {
 namespace {
 
 constexpr size_t kDeepest = 64;
-constexpr uint32_t kMostRegisters = 1 << 20;
 
 }  // namespace
 
@@ -18,12 +17,14 @@ void Scopes::close() {
   levels_.pop_back();
   for (const Jump& jump : level.jumps) {
     const auto found = level.labels.find(jump.name);
-    if (found != level.labels.end()) {
-      resolve(jump, found->second);
-    } else if (!levels_.empty()) {
+    const bool known = found != level.labels.end();
+    if (known && found->second.is_table == jump.to_table) {
+      resolve(jump, found->second.place);
+    } else if (!known && !levels_.empty()) {
       levels_.back().jumps.push_back(jump);
     } else {
-      fail(Kind::input, "PTX line ", jump.line, ": no label ", in_quotes(jump.name));
+      fail(Kind::input, "PTX line ", jump.line, jump.to_table ? ": no table of targets " : ": no label ",
+           in_quotes(jump.name));
     }
   }
 }
@@ -52,7 +53,7 @@ void Scopes::declare_registers() {
 }
 
 void Scopes::add(std::string_view name, Type type) {
-  if (entry_.registers.size() >= kMostRegisters) cursor_.refuse("too many registers");
+  if (entry_.registers.size() >= most_registers_) cursor_.refuse("too many registers");
   const auto number = static_cast<uint32_t>(entry_.registers.size());
   if (!levels_.back().registers.emplace(name, number).second) {
     cursor_.refuse(str("register ", name, " is declared twice"));
@@ -64,7 +65,7 @@ void Scopes::add_range(std::string_view prefix, Type type) {
   cursor_.expect("<");
   const auto count = static_cast<uint32_t>(cursor_.number("a number of registers", kMostRegisters));
   cursor_.expect(">");
-  if (entry_.registers.size() + count > kMostRegisters) cursor_.refuse("too many registers");
+  if (entry_.registers.size() + count > most_registers_) cursor_.refuse("too many registers");
   const Range range = {static_cast<uint32_t>(entry_.registers.size()), count};
   if (!levels_.back().ranges.emplace(prefix, range).second) {
     cursor_.refuse(str("registers ", prefix, " are declared twice"));
@@ -88,23 +89,24 @@ uint32_t Scopes::find(std::string_view name) const {
   return kNoRegister;
 }
 
-void Scopes::label(std::string_view name) {
-  if (!levels_.back().labels.emplace(name, static_cast<uint32_t>(entry_.statements.size())).second) {
+void Scopes::add_label(std::string_view name, Label label) {
+  if (!levels_.back().labels.emplace(name, label).second) {
     cursor_.refuse(str("label ", name, " stands twice"));
   }
 }
 
-void Scopes::table(std::string_view name, uint32_t index) {
-  if (!levels_.back().labels.emplace(name, index).second)
-    cursor_.refuse(str("label ", name, " stands twice"));
+void Scopes::label(std::string_view name) {
+  add_label(name, {static_cast<uint32_t>(entry_.statements.size()), false});
 }
 
-void Scopes::jump(std::string_view name, uint32_t statement, uint32_t operand) {
-  levels_.back().jumps.push_back({name, statement, operand, false, cursor_.peek().line});
+void Scopes::table(std::string_view name, uint32_t index) { add_label(name, {index, true}); }
+
+void Scopes::jump(std::string_view name, uint32_t statement, uint32_t operand, bool to_table) {
+  levels_.back().jumps.push_back({name, statement, operand, false, to_table, cursor_.peek().line});
 }
 
 void Scopes::table_target(std::string_view name, uint32_t table, uint32_t index) {
-  levels_.back().jumps.push_back({name, table, index, true, cursor_.peek().line});
+  levels_.back().jumps.push_back({name, table, index, true, false, cursor_.peek().line});
 }
 
 }  // namespace gristmill::emulator

@@ -14,6 +14,8 @@
 namespace gristmill::emulator {
 
 constexpr uint32_t kNoRegister = UINT32_MAX;
+constexpr uint64_t kMostRegisters = 1 << 20;     ///< of a kernel
+constexpr uint64_t kMostParameterBytes = 32764;  ///< of a kernel, for sm_70 and later
 
 struct Operand {
   enum class Form : uint8_t { reg, immediate, symbol, special, address, vector, label };
@@ -34,7 +36,8 @@ struct Statement {
   std::string_view opcode;                  ///< "ld" of "ld.global.f32"
   std::vector<std::string_view> modifiers;  ///< "global", "f32"
   std::vector<Operand> operands;
-  std::string text;  ///< the statement with single blanks, cut at 200 characters
+  std::string_view source;  ///< from its guard or name up to the semicolon
+  std::string text;         ///< the source with single blanks, cut at 200 characters
 };
 
 enum class Space : uint8_t { generic, global, constant, shared, local, param };
@@ -64,7 +67,6 @@ struct EntrySyntax {
 };
 
 struct ModuleSyntax {
-  std::string_view version, target;
   std::vector<Variable> variables;
   std::vector<EntrySyntax> entries;
 };
