@@ -48,6 +48,8 @@ struct Format {
   int exponent = 0, significand = 0;
 };
 constexpr Format kF16 = {5, 10}, kBf16 = {8, 7}, kTf32 = {8, 10}, kF32 = {8, 23};
+/// Of a type of which is_half() holds.
+constexpr Format half_format(Type type) { return is_brain(type) ? kBf16 : kF16; }
 
 /// The bits of `value` in a format, rounded once. NaN becomes the GPU's: all bits but the sign.
 uint32_t encode(double value, Format format, Rounding rounding);
@@ -59,6 +61,12 @@ inline float f16_to_f32(uint16_t bits) {
   if (rest >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
   const float scaled = std::bit_cast<float>(rest << 13) * 0x1p112f;  // also normalises the subnormal ones
   return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(scaled));
+}
+
+/// The lower 16 bits as a number of a type of which is_half() holds.
+inline float half_to_f32(Type type, uint32_t bits) {
+  const auto low = static_cast<uint16_t>(bits);
+  return is_brain(type) ? bf16_to_f32(low) : f16_to_f32(low);
 }
 
 inline uint16_t f32_to_bf16(float value) {
@@ -74,6 +82,13 @@ inline uint16_t f32_to_f16(float value) {
 inline float round_f32(double odd, Rounding rounding) {
   if (rounding == Rounding::nearest) return canonical(static_cast<float>(odd));
   return std::bit_cast<float>(encode(odd, kF32, rounding));
+}
+
+/// a + b rounded once; a sum that is exactly zero is −0 when rounded down, unless both are +0.
+inline float sum_f32(double a, double b, Rounding rounding) {
+  const double odd = add_to_odd(a, b);
+  const bool negative_zero = odd == 0 && rounding == Rounding::down && (std::signbit(a) || std::signbit(b));
+  return negative_zero ? -0.0f : round_f32(odd, rounding);
 }
 
 /// Subnormal numbers as zeros of the same sign (.ftz).

@@ -298,3 +298,33 @@ TEST_CASE("vectors are packed and unpacked", "[emulator]") {
   CHECK(device.download<uint32_t>(out + 8, 3) == std::vector<uint32_t>{0x1122, 0x11223344, 0x11223344});
   CHECK(device.download<uint16_t>(out + 24, 4) == std::vector<uint16_t>{0x1122, 0x3344, 0x5566, 0x7788});
 }
+
+TEST_CASE("numbers beyond 2^53 are rounded once, and an exact zero has the sign of its rounding",
+          "[emulator]") {
+  const uint64_t odd = (uint64_t{1} << 53) + 1;
+  check_all({{"cvt.rn.f64.u64", 64, {{64, odd}}, d(0x1p53)},
+             {"cvt.rn.f64.u64", 64, {{64, odd + 2}}, d(0x1p53 + 4)},
+             {"cvt.rn.f64.s64", 64, {{64, odd}}, d(0x1p53)},
+             {"cvt.rn.f64.s64", 64, {{64, 0 - odd}}, d(-0x1p53)},
+             {"cvt.rn.f64.u64", 64, {{64, ~uint64_t{0}}}, d(0x1p64)},
+             {"cvt.rn.f64.s32", 64, {{32, 0xfffffffb}}, d(-5)},
+             {"add.rm.f32", 32, {f32(1), f32(-1)}, f(-0.0f)},
+             {"add.rm.f32", 32, {f32(0), f32(-0.0f)}, f(-0.0f)},
+             {"add.rm.f32", 32, {f32(0), f32(0)}, f(0)},
+             {"add.rz.f32", 32, {f32(1), f32(-1)}, f(0)},
+             {"add.rp.f32", 32, {f32(-0.0f), f32(-0.0f)}, f(-0.0f)},
+             {"sub.rm.f32", 32, {f32(3), f32(3)}, f(-0.0f)},
+             {"sub.rm.f32", 32, {f32(0), f32(-0.0f)}, f(0)},
+             {"fma.rm.f32", 32, {f32(2), f32(3), f32(-6)}, f(-0.0f)},
+             {"fma.rm.f32", 32, {f32(0), f32(3), f32(0)}, f(0)}});
+}
+
+TEST_CASE("a name inside a vector is a name that the kernel uses", "[emulator]") {
+  Device device(
+      ".version 8.0\n.target sm_90\n.address_size 64\n.shared .b8 s[16];\n.entry k(.param .u64 out) {\n.reg "
+      ".b64 %a; .reg .b32 %r1;\nld.param.u64 %a, [out]; mov.u32 %r1, 7; st.global.v2.u32 [%a], {s, %r1}; "
+      "ret; }\n");
+  const uint64_t out = device.memory.allocate(8);
+  CHECK(device.run("k", {1}, {1}, out).text() == "");
+  CHECK(device.download<uint32_t>(out, 2) == std::vector<uint32_t>{1024, 7});
+}

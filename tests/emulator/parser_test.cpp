@@ -86,7 +86,73 @@ TEST_CASE("instructions that mean nothing here are refused with their text", "[e
   CHECK_THAT(refusal(body("call foo, (%r0);")), contains("expected"));
   CHECK_THAT(refusal(body("brx.idx %r0, L; L: ret;")), contains("no table"));
   CHECK_THAT(refusal(body("mov.f32 %r0, 0f123;")), contains("damaged"));
+  CHECK_THAT(refusal(body("mov.b16 %h, 0f3F800000;")), contains("floating-point"));
+  CHECK_THAT(refusal(body("cvt.rz.f64.s64 %q0, %q1;")), contains("f64"));
+  CHECK_THAT(refusal(body("cvt.rm.f64.u64 %q0, %q1;")), contains("f64"));
+  CHECK_THAT(refusal(body("cvt.rp.f64.f32 %q0, %r1;")), contains("f64"));
   CHECK_THAT(refusal(body("wgmma.fence.sync.aligned;")), contains("unsupported"));
+}
+
+TEST_CASE("labels and tables of targets are different things", "[emulator]") {
+  std::string tables;
+  for (int i = 0; i < 100; ++i) tables += str("T", i, ": .branchtargets A;\n");
+  CHECK_THAT(refusal(body("A: ret;\n" + tables + "bra T99;")), contains("no label \"T99\""));
+  CHECK_THAT(refusal(body("A: ret; T: .branchtargets A; U: .branchtargets A, T; brx.idx %r0, U;")),
+             contains("no label \"T\""));
+  CHECK_THAT(refusal(body("A: ret; B: ret; T: .branchtargets A; brx.idx %r0, A;")),
+             contains("no table of targets \"A\""));
+  CHECK_THAT(refusal(body("A: ret; A: .branchtargets A;")), contains("stands twice"));
+  CHECK_THAT(refusal(body("A: ret; T: .branchtargets A; T: ret;")), contains("stands twice"));
+  // The nearest name counts, whatever it is.
+  CHECK_THAT(refusal(body("T: ret; { A: ret; T: .branchtargets A; bra T; }")), contains("no label \"T\""));
+  CHECK(refusal(body("A: ret; T: .branchtargets A, B; { brx.idx %r0, T; } B: ret;")) == "accepted");
+}
+
+TEST_CASE("a short text takes little memory and time of the host", "[emulator]") {
+  CHECK_THAT(refusal(kHead + std::string(size_t{17} << 20, ' ')), contains("16 MiB"));
+  std::string variables;
+  for (int i = 0; i < 5; ++i) variables += str(".global .b8 big", i, "[1073741824];\n");
+  CHECK_THAT(refusal(kHead + variables), contains("4 GiB"));
+  std::string kernels;
+  for (int i = 0; i < 20; ++i) kernels += str(".entry k", i, "() { .reg .b32 %r<1000000>; }\n");
+  CHECK_THAT(refusal(kHead + kernels), contains("too many registers"));
+}
+
+TEST_CASE("many jumps through one long table are as many edges as both together", "[emulator]") {
+  std::string text = "A: ret;\nT: .branchtargets A";
+  for (int i = 1; i < 60000; ++i) text += ",A";
+  text += ";\n";
+  for (int i = 0; i < 60000; ++i) text += "brx.idx %r0, T;\n";
+  CHECK(refusal(body(text)) == "accepted");
+}
+
+TEST_CASE("code that runs from its end to its beginning is decoded at once", "[emulator]") {
+  std::string text = "bra L60000; L0: mov.u32 %r1, %r0; ret;\n";
+  for (int i = 1; i <= 60000; ++i) text += str("L", i, ": bra L", i - 1, ";\n");
+  CHECK(refusal(body("mov.u32 %r0, 1;\n" + text)) == "accepted");
+}
+
+TEST_CASE("many kernels with many variables are decoded at once", "[emulator]") {
+  std::string text;
+  for (int i = 0; i < 10000; ++i) text += str(".global .b8 g", i, ";\n.shared .b8 s", i, ";\n");
+  for (int i = 0; i < 10000; ++i) text += str(".entry k", i, "() { ret; }\n");
+  CHECK(refusal(kHead + text) == "accepted");
+}
+
+TEST_CASE("rows of an initialiser are whole", "[emulator]") {
+  CHECK_THAT(refusal(kHead + ".global .u32 x[2][2] = {{1},{2,3}};"), contains("row"));
+  CHECK_THAT(refusal(kHead + ".global .u32 x[2][2] = {1,{2,3}};"), contains("row"));
+  CHECK_THAT(refusal(kHead + ".global .u32 x[2] = {{1},2};"), contains("braces"));
+  CHECK_THAT(refusal(kHead + ".global .u32 x" +
+                     [] {
+                       std::string bounds;
+                       for (int i = 0; i < 100; ++i) bounds += "[1]";
+                       return bounds;
+                     }() +
+                     ";"),
+             contains("bounds"));
+  CHECK(refusal(kHead + ".global .u32 x[2][2] = {{1,2},{3,4}}, y[2][2] = {1,2,3}, z = 1, w[] = {1,2}, "
+                        "v[3][2] = {{1,2}};\n.global .v2 .u32 u[2] = {{1,2},{3,4}};") == "accepted");
 }
 
 TEST_CASE("what debuggers and other tools write is passed over", "[emulator]") {

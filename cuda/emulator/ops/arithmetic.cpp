@@ -2,17 +2,11 @@
 
 #include "emulator/ops/arithmetic.hpp"
 
-#include <type_traits>
-
 #include "emulator/ops/lanes.hpp"
 #include "emulator/ops/operations.hpp"
 
 namespace gristmill::emulator {
 namespace {
-
-bool is_half(Type type) {
-  return type == Type::f16 || type == Type::bf16 || type == Type::f16x2 || type == Type::bf16x2;
-}
 
 bool is_choice(Arithmetic operation) { return operation == Arithmetic::min || operation == Arithmetic::max; }
 
@@ -98,16 +92,14 @@ void decode_mad(Decoder& d) { decode_product(d, true); }
 
 /// A sum of four products of bytes.
 void run_dp4a(Warp& warp, const Instruction& in, uint32_t mask) {
-  const std::byte *a = warp.at(in.src[0]), *b = warp.at(in.src[1]), *c = warp.at(in.src[2]);
   const auto byte = [](uint32_t word, uint32_t index, Type type) {
     const auto bits = static_cast<uint8_t>(word >> (8 * index));
     return type == Type::s32 ? int32_t{static_cast<int8_t>(bits)} : int32_t{bits};
   };
-  each_lane<uint32_t>(warp.at(in.dst), mask, [&](size_t i) {
-    const auto x = get<uint32_t>(a, i), y = get<uint32_t>(b, i);
+  each_of_three<uint32_t>(warp, in, mask, [&](uint32_t a, uint32_t b, uint32_t c) {
     int64_t sum = 0;
-    for (uint32_t k = 0; k < 4; ++k) sum += int64_t{byte(x, k, in.type)} * byte(y, k, in.from);
-    return static_cast<uint32_t>(get<uint32_t>(c, i) + static_cast<uint64_t>(sum));
+    for (uint32_t k = 0; k < 4; ++k) sum += int64_t{byte(a, k, in.type)} * byte(b, k, in.from);
+    return static_cast<uint32_t>(c + static_cast<uint64_t>(sum));
   });
 }
 
@@ -124,12 +116,9 @@ void decode_dp4a(Decoder& d) {
 /// |a − b| + c
 template <class T>
 void run_sad(Warp& warp, const Instruction& in, uint32_t mask) {
-  using Bits = std::make_unsigned_t<T>;
-  const std::byte *a = warp.at(in.src[0]), *b = warp.at(in.src[1]), *c = warp.at(in.src[2]);
-  each_lane<Bits>(warp.at(in.dst), mask, [&](size_t i) {
-    const T x = get<T>(a, i), y = get<T>(b, i);
-    const auto less = static_cast<uint64_t>(x < y ? x : y), more = static_cast<uint64_t>(x < y ? y : x);
-    return static_cast<Bits>(more - less + get<Bits>(c, i));
+  each_of_three<T>(warp, in, mask, [](T a, T b, T c) {
+    const auto less = static_cast<uint64_t>(a < b ? a : b), more = static_cast<uint64_t>(a < b ? b : a);
+    return static_cast<T>(more - less + static_cast<uint64_t>(c));
   });
 }
 

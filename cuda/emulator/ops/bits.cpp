@@ -22,9 +22,7 @@ T apply(T a, T b) {
 
 template <Logic kOp, class T>
 void run_logic(Warp& warp, const Instruction& in, uint32_t mask) {
-  const std::byte* a = warp.at(in.src[0]);
-  const std::byte* b = in.src[1] == kNone ? a : warp.at(in.src[1]);
-  each_lane<T>(warp.at(in.dst), mask, [&](size_t i) { return apply<kOp, T>(get<T>(a, i), get<T>(b, i)); });
+  each_of_three<T>(warp, in, mask, [](T a, T b, T) { return apply<kOp, T>(a, b); });
 }
 
 template <Logic kOp>
@@ -102,14 +100,6 @@ void decode_shift(Decoder& d) {
 }
 
 /// Three sources of 32 bits to one result.
-template <class Body>
-void three(Warp& warp, const Instruction& in, uint32_t mask, const Body& body) {
-  const std::byte *a = warp.at(in.src[0]), *b = warp.at(in.src[1]), *c = warp.at(in.src[2]);
-  each_lane<uint32_t>(warp.at(in.dst), mask, [&](size_t i) {
-    return body(get<uint32_t>(a, i), get<uint32_t>(b, i), get<uint32_t>(c, i));
-  });
-}
-
 void decode_three(Decoder& d) {
   for (size_t i = 0; i < 3; ++i) d.in.src[i] = d.value(i + 1, 32);
   d.in.dst = d.result(0, 32);
@@ -118,7 +108,7 @@ void decode_three(Decoder& d) {
 /// 32 bits out of the 64 of b:a.
 template <bool kLeft, bool kWrap>
 void run_funnel(Warp& warp, const Instruction& in, uint32_t mask) {
-  three(warp, in, mask, [](uint32_t a, uint32_t b, uint32_t by) {
+  each_of_three<uint32_t>(warp, in, mask, [](uint32_t a, uint32_t b, uint32_t by) {
     const uint32_t n = kWrap ? by & 31 : (by < 32 ? by : 32);
     const uint64_t both = uint64_t{b} << 32 | a;
     return static_cast<uint32_t>(kLeft ? (both << n) >> 32 : both >> n);
@@ -139,7 +129,7 @@ void decode_shf(Decoder& d) {
 
 /// Four bytes chosen out of eight, each perhaps replaced by its sign.
 void run_prmt(Warp& warp, const Instruction& in, uint32_t mask) {
-  three(warp, in, mask, [](uint32_t a, uint32_t b, uint32_t select) {
+  each_of_three<uint32_t>(warp, in, mask, [](uint32_t a, uint32_t b, uint32_t select) {
     const uint64_t both = uint64_t{b} << 32 | a;
     uint32_t result = 0;
     for (uint32_t i = 0; i < 4; ++i) {
@@ -161,7 +151,7 @@ void decode_prmt(Decoder& d) {
 
 void run_lop3(Warp& warp, const Instruction& in, uint32_t mask) {
   const auto table = static_cast<uint32_t>(in.immediate);
-  three(warp, in, mask, [table](uint32_t a, uint32_t b, uint32_t c) {
+  each_of_three<uint32_t>(warp, in, mask, [table](uint32_t a, uint32_t b, uint32_t c) {
     uint32_t result = 0;
     for (uint32_t k = 0; k < 8;
          ++k) {  // bit k of the table: the result where the bits of a, b, c are those of k

@@ -12,6 +12,7 @@ namespace {
 
 template <Compare kCompare, class T>
 bool holds(T a, T b) {
+  if constexpr (std::is_integral_v<T> && kCompare > Compare::ge) return false;  // refused when it is decoded
   if constexpr (kCompare == Compare::eq) return a == b;
   if constexpr (kCompare == Compare::lt) return a < b;
   if constexpr (kCompare == Compare::le) return a <= b;
@@ -32,8 +33,7 @@ bool holds(T a, T b) {
 template <class T>
 T read(const Instruction& in, const std::byte* reg, size_t i) {
   if constexpr (std::is_same_v<T, float>) {
-    if (in.type == Type::f16) return f16_to_f32(get<uint16_t>(reg, i));
-    if (in.type == Type::bf16) return bf16_to_f32(get<uint16_t>(reg, i));
+    if (is_half(in.type)) return half_to_f32(in.type, get<uint16_t>(reg, i));
     if (in.flush) return flush(get<float>(reg, i));
   }
   return get<T>(reg, i);
@@ -50,83 +50,49 @@ uint32_t compare_lanes(Warp& warp, const Instruction& in) {
   return lane_bits([&](size_t i) { return holds<kCompare, T>(get<T>(a, i), get<T>(b, i)); });
 }
 
-/// One comparison of an order known only now.
-bool compare_one(Compare compare, float a, float b) {
-  const bool unordered = a != a || b != b;
+/// body.operator()<compare>(), for a comparison that is known only now.
+template <class Body>
+auto with_compare(Compare compare, const Body& body) {
   switch (compare) {
     case Compare::eq:
-      return a == b;
+      return body.template operator()<Compare::eq>();
     case Compare::ne:
-      return a < b || a > b;
+      return body.template operator()<Compare::ne>();
     case Compare::lt:
-      return a < b;
+      return body.template operator()<Compare::lt>();
     case Compare::le:
-      return a <= b;
+      return body.template operator()<Compare::le>();
     case Compare::gt:
-      return a > b;
+      return body.template operator()<Compare::gt>();
     case Compare::ge:
-      return a >= b;
+      return body.template operator()<Compare::ge>();
     case Compare::equ:
-      return unordered || a == b;
+      return body.template operator()<Compare::equ>();
     case Compare::neu:
-      return a != b;
+      return body.template operator()<Compare::neu>();
     case Compare::ltu:
-      return unordered || a < b;
+      return body.template operator()<Compare::ltu>();
     case Compare::leu:
-      return unordered || a <= b;
+      return body.template operator()<Compare::leu>();
     case Compare::gtu:
-      return unordered || a > b;
+      return body.template operator()<Compare::gtu>();
     case Compare::geu:
-      return unordered || a >= b;
+      return body.template operator()<Compare::geu>();
     case Compare::num:
-      return !unordered;
+      return body.template operator()<Compare::num>();
     case Compare::nan:
-      return unordered;
+      break;
   }
-  return false;
+  return body.template operator()<Compare::nan>();
+}
+
+bool compare_one(Compare compare, float a, float b) {
+  return with_compare(compare, [&]<Compare kCompare>() { return holds<kCompare, float>(a, b); });
 }
 
 template <class T>
 uint32_t compare_as(Warp& warp, const Instruction& in) {
-  switch (in.compare) {
-    case Compare::eq:
-      return compare_lanes<Compare::eq, T>(warp, in);
-    case Compare::lt:
-      return compare_lanes<Compare::lt, T>(warp, in);
-    case Compare::le:
-      return compare_lanes<Compare::le, T>(warp, in);
-    case Compare::gt:
-      return compare_lanes<Compare::gt, T>(warp, in);
-    case Compare::ge:
-      return compare_lanes<Compare::ge, T>(warp, in);
-    case Compare::ne:
-      return compare_lanes<Compare::ne, T>(warp, in);
-    default:
-      break;
-  }
-  if constexpr (std::is_floating_point_v<T>) {
-    switch (in.compare) {
-      case Compare::equ:
-        return compare_lanes<Compare::equ, T>(warp, in);
-      case Compare::neu:
-        return compare_lanes<Compare::neu, T>(warp, in);
-      case Compare::ltu:
-        return compare_lanes<Compare::ltu, T>(warp, in);
-      case Compare::leu:
-        return compare_lanes<Compare::leu, T>(warp, in);
-      case Compare::gtu:
-        return compare_lanes<Compare::gtu, T>(warp, in);
-      case Compare::geu:
-        return compare_lanes<Compare::geu, T>(warp, in);
-      case Compare::num:
-        return compare_lanes<Compare::num, T>(warp, in);
-      case Compare::nan:
-        return compare_lanes<Compare::nan, T>(warp, in);
-      default:
-        break;
-    }
-  }
-  return 0;
+  return with_compare(in.compare, [&]<Compare kCompare>() { return compare_lanes<kCompare, T>(warp, in); });
 }
 
 /// The result of a comparison, combined with the predicate of the fourth operand.
@@ -166,12 +132,8 @@ void run_set(Warp& warp, const Instruction& in, uint32_t mask) {
 /// set on pairs: each half gives 1.0 or, for .u32, all ones of its 16 bits.
 void run_set_pair(Warp& warp, const Instruction& in, uint32_t mask) {
   const std::byte *a = warp.at(in.src[0]), *b = warp.at(in.src[1]);
-  const bool brain = in.type == Type::bf16x2;
   const uint32_t one = in.from == Type::f16x2 ? 0x3c00u : in.from == Type::bf16x2 ? 0x3f80u : 0xffffu;
-  const auto half = [&](uint32_t bits) {
-    const auto low = static_cast<uint16_t>(bits);
-    return brain ? bf16_to_f32(low) : f16_to_f32(low);
-  };
+  const auto half = [&](uint32_t bits) { return half_to_f32(in.type, bits); };
   only_lanes<uint32_t>(warp.at(in.dst), mask, [&](size_t i) {
     const auto x = get<uint32_t>(a, i), y = get<uint32_t>(b, i);
     const uint32_t low = compare_one(in.compare, half(x), half(y)) ? one : 0;

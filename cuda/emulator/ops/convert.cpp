@@ -27,10 +27,10 @@ uint64_t widen(uint64_t bits, Type type) {
   return bits << unused >> unused;
 }
 
-/// Between registers of these widths; the source's type decides how it is widened. For types as wide as their
-/// registers.
+/// As C++ converts: integers of all widths (the source's type decides how it is widened), and integers to
+/// floating-point numbers, to nearest. For types as wide as their registers.
 template <class From, class To>
-void run_integer(Warp& warp, const Instruction& in, uint32_t mask) {
+void run_cast(Warp& warp, const Instruction& in, uint32_t mask) {
   const std::byte* a = warp.at(in.src[0]);
   each_lane<To>(warp.at(in.dst), mask, [&](size_t i) { return static_cast<To>(get<From>(a, i)); });
 }
@@ -58,11 +58,11 @@ template <class From>
 Handler integer_to(Type type) {
   switch (bits_of(type)) {
     case 16:
-      return run_integer<From, uint16_t>;
+      return run_cast<From, uint16_t>;
     case 32:
-      return run_integer<From, uint32_t>;
+      return run_cast<From, uint32_t>;
     default:
-      return run_integer<From, uint64_t>;
+      return run_cast<From, uint64_t>;
   }
 }
 
@@ -85,13 +85,12 @@ Handler integer_handler(Type from, Type to) {
   }
 }
 
-/// The source's value as a double, rounded to odd where it has more than 53 bits.
+/// The source's value as a double, rounded to odd where it has more than 53 bits: for results of fewer bits.
 double exact_value(uint64_t bits, Type type) {
   switch (type) {
     case Type::f16:
-      return f16_to_f32(static_cast<uint16_t>(bits));
     case Type::bf16:
-      return bf16_to_f32(static_cast<uint16_t>(bits));
+      return half_to_f32(type, static_cast<uint32_t>(bits));
     case Type::tf32:
     case Type::f32:
       return std::bit_cast<float>(static_cast<uint32_t>(bits));
@@ -165,12 +164,6 @@ void run_general(Warp& warp, const Instruction& in, uint32_t mask) {
   });
 }
 
-template <class From, class To>
-void run_cast(Warp& warp, const Instruction& in, uint32_t mask) {
-  const std::byte* a = warp.at(in.src[0]);
-  each_lane<To>(warp.at(in.dst), mask, [&](size_t i) { return static_cast<To>(get<From>(a, i)); });
-}
-
 /// Two floats to a pair of 16 bits, the first in the upper half.
 void run_pair(Warp& warp, const Instruction& in, uint32_t mask) {
   const std::byte *a = warp.at(in.src[0]), *b = warp.at(in.src[1]);
@@ -182,7 +175,7 @@ void run_pair(Warp& warp, const Instruction& in, uint32_t mask) {
   }
   const auto one = [&](float x) {
     const float kept = in.relu && !(x > 0 || x != x) ? 0 : x;
-    return encode(kept, in.type == Type::bf16x2 ? kBf16 : kF16, in.rounding);
+    return encode(kept, half_format(in.type), in.rounding);
   };
   only_lanes<uint32_t>(warp.at(in.dst), mask,
                        [&](size_t i) { return one(get<float>(a, i)) << 16 | one(get<float>(b, i)); });
@@ -208,6 +201,8 @@ Handler choose(Decoder& d) {
       canonical_widths && d.in.rounding == Rounding::nearest && !d.in.saturate && !d.in.relu && !d.in.flush;
   if (plain && to == Type::f32 && from == Type::s32) return run_cast<int32_t, float>;
   if (plain && to == Type::f32 && from == Type::u32) return run_cast<uint32_t, float>;
+  if (plain && to == Type::f64 && from == Type::s64) return run_cast<int64_t, double>;
+  if (plain && to == Type::f64 && from == Type::u64) return run_cast<uint64_t, double>;
   return run_general;
 }
 
@@ -220,6 +215,8 @@ void decode_rounding(Decoder& d) {
   if (whole.has_value() && !is_float(d.in.from)) d.refuse("integers need no rounding to integers");
   d.in.rounding = whole.value_or(inexact.value_or(Rounding::nearest));
   d.in.transposed = whole.has_value() && is_float(d.in.type);
+  if (d.in.type == Type::f64 && inexact.value_or(Rounding::nearest) != Rounding::nearest)
+    d.refuse("f64 is rounded to nearest only");
 }
 
 void decode_cvt(Decoder& d) {
@@ -234,6 +231,8 @@ void decode_cvt(Decoder& d) {
       d.in.type == Type::pred) {
     d.refuse("type not supported");
   }
+  if (d.in.type == Type::f64 && !is_float(d.in.from) && (d.in.saturate || d.in.relu || d.in.flush))
+    d.refuse("integers become f64 without .sat, .relu and .ftz");
   d.expect_operands(2, 2);
   uint32_t from_bits = 0, to_bits = 0;
   d.in.src[0] = d.wide_value(d.operand(1), d.in.from, from_bits);

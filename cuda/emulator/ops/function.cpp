@@ -29,9 +29,8 @@ void run_f32(Warp& warp, const Instruction& in, uint32_t mask) {
   const std::byte* a = warp.at(in.src[0]);
   only_lanes<float>(warp.at(in.dst), mask, [&](size_t i) {
     const float x = in.flush ? flush(get<float>(a, i)) : get<float>(a, i);
-    float result = canonical(static_cast<float>(apply<kFunction>(x)));
-    if (in.flush) result = flush(result);
-    return in.saturate ? saturate(result) : result;
+    const float result = canonical(static_cast<float>(apply<kFunction>(x)));
+    return in.flush ? flush(result) : result;
   });
 }
 
@@ -45,11 +44,8 @@ void run_f64(Warp& warp, const Instruction& in, uint32_t mask) {
 /// One or two numbers of 16 bits.
 template <Function kFunction>
 void run_half(Warp& warp, const Instruction& in, uint32_t mask) {
-  const bool brain = in.type == Type::bf16 || in.type == Type::bf16x2;
   const auto one = [&](uint32_t bits) {
-    const auto low = static_cast<uint16_t>(bits);
-    const double x = brain ? bf16_to_f32(low) : f16_to_f32(low);
-    return encode(apply<kFunction>(x), brain ? kBf16 : kF16, Rounding::nearest);
+    return encode(apply<kFunction>(half_to_f32(in.type, bits)), half_format(in.type), Rounding::nearest);
   };
   const std::byte* a = warp.at(in.src[0]);
   if (bits_of(in.type) == 16) {
@@ -67,8 +63,8 @@ template <Function kFunction>
 Handler by_type(Type type) {
   if (type == Type::f32) return run_f32<kFunction>;
   if (type == Type::f64) return run_f64<kFunction>;
-  const bool half = type == Type::f16 || type == Type::bf16 || type == Type::f16x2 || type == Type::bf16x2;
-  return half && (kFunction == Function::ex2 || kFunction == Function::tanh) ? run_half<kFunction> : nullptr;
+  return is_half(type) && (kFunction == Function::ex2 || kFunction == Function::tanh) ? run_half<kFunction>
+                                                                                      : nullptr;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 // double rounded to odd.
 
 #include <limits>
+#include <type_traits>
 
 #include "emulator/numeric.hpp"
 #include "emulator/ops/arithmetic.hpp"
@@ -11,47 +12,34 @@
 namespace gristmill::emulator {
 namespace {
 
-struct Half {
-  static float decode(uint16_t bits) { return f16_to_f32(bits); }
-  static uint16_t encode(float value) { return f32_to_f16(value); }
-  static constexpr Format kFormat = kF16;
-};
-struct Brain {
-  static float decode(uint16_t bits) { return bf16_to_f32(bits); }
-  static uint16_t encode(float value) { return f32_to_bf16(value); }
-  static constexpr Format kFormat = kBf16;
-};
-
-template <Arithmetic kOp, class Number>
-uint16_t apply(uint16_t a, uint16_t b, uint16_t c, const Instruction& in) {
-  if constexpr (kOp == Arithmetic::neg) return static_cast<uint16_t>(a ^ 0x8000u);
-  if constexpr (kOp == Arithmetic::abs) return static_cast<uint16_t>(a & 0x7fffu);
-  const float x = Number::decode(a), y = Number::decode(b);
+template <Arithmetic kOp, Type kType>
+uint32_t apply(uint32_t a, uint32_t b, uint32_t c, const Instruction& in) {
+  if constexpr (kOp == Arithmetic::neg) return (a ^ 0x8000u) & 0xffffu;
+  if constexpr (kOp == Arithmetic::abs) return a & 0x7fffu;
+  const float x = half_to_f32(kType, a), y = half_to_f32(kType, b);
   double result = 0;
   if constexpr (kOp == Arithmetic::add) result = x + y;
   if constexpr (kOp == Arithmetic::sub) result = x - y;
   if constexpr (kOp == Arithmetic::mul) result = x * y;
   if constexpr (kOp == Arithmetic::min) result = minimum(x, y);
   if constexpr (kOp == Arithmetic::max) result = maximum(x, y);
-  if constexpr (kOp == Arithmetic::fma) result = add_to_odd(static_cast<double>(x) * y, Number::decode(c));
+  if constexpr (kOp == Arithmetic::fma)
+    result = add_to_odd(static_cast<double>(x) * y, half_to_f32(kType, c));
   if (in.keeps_nan && (x != x || y != y)) result = std::numeric_limits<double>::quiet_NaN();
   if (in.saturate) result = result > 0 ? (result < 1 ? result : 1) : 0;
   if (in.relu) result = result > 0 || result != result ? result : 0;
-  return static_cast<uint16_t>(emulator::encode(result, Number::kFormat, Rounding::nearest));
+  return encode(result, half_format(kType), Rounding::nearest);
 }
 
-template <Arithmetic kOp, class Number, class T>
+template <Arithmetic kOp, Type kType>
 void run(Warp& warp, const Instruction& in, uint32_t mask) {
-  const std::byte* a = warp.at(in.src[0]);
-  const std::byte* b = in.src[1] == kNone ? a : warp.at(in.src[1]);
-  const std::byte* c = in.src[2] == kNone ? a : warp.at(in.src[2]);
+  using T = std::conditional_t<bits_of(kType) == 16, uint16_t, uint32_t>;
+  const Sources from(warp, in);
   only_lanes<T>(warp.at(in.dst), mask, [&](size_t i) {
-    const uint32_t x = get<T>(a, i), y = get<T>(b, i), z = get<T>(c, i);
-    const auto low = [](uint32_t bits) { return static_cast<uint16_t>(bits); };
-    const uint32_t result = apply<kOp, Number>(low(x), low(y), low(z), in);
-    if constexpr (sizeof(T) == 2) return static_cast<T>(result);
-    const uint32_t upper = apply<kOp, Number>(low(x >> 16), low(y >> 16), low(z >> 16), in);
-    return static_cast<T>(result | upper << 16);
+    const uint32_t a = get<T>(from.a, i), b = get<T>(from.b, i), c = get<T>(from.c, i);
+    uint32_t result = apply<kOp, kType>(a, b, c, in);
+    if constexpr (sizeof(T) == 4) result |= apply<kOp, kType>(a >> 16, b >> 16, c >> 16, in) << 16;
+    return static_cast<T>(result);
   });
 }
 
@@ -59,13 +47,13 @@ template <Arithmetic kOp>
 Handler by_type(Type type) {
   switch (type) {
     case Type::f16:
-      return run<kOp, Half, uint16_t>;
+      return run<kOp, Type::f16>;
     case Type::bf16:
-      return run<kOp, Brain, uint16_t>;
+      return run<kOp, Type::bf16>;
     case Type::f16x2:
-      return run<kOp, Half, uint32_t>;
+      return run<kOp, Type::f16x2>;
     case Type::bf16x2:
-      return run<kOp, Brain, uint32_t>;
+      return run<kOp, Type::bf16x2>;
     default:
       return nullptr;
   }

@@ -68,11 +68,7 @@ T apply(T a, T b, T c) {
 
 template <Arithmetic kOp, class T>
 void run(Warp& warp, const Instruction& in, uint32_t mask) {
-  const std::byte* a = warp.at(in.src[0]);
-  const std::byte* b = in.src[1] == kNone ? a : warp.at(in.src[1]);
-  const std::byte* c = in.src[2] == kNone ? a : warp.at(in.src[2]);
-  each_lane<T>(warp.at(in.dst), mask,
-               [&](size_t i) { return apply<kOp, T>(get<T>(a, i), get<T>(b, i), get<T>(c, i)); });
+  each_of_three<T>(warp, in, mask, [](T a, T b, T c) { return apply<kOp, T>(a, b, c); });
 }
 
 /// Products twice as wide as their factors.

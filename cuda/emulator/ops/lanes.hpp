@@ -60,6 +60,23 @@ inline void for_lanes(uint32_t mask, const Body& body) {
   for (; mask != 0; mask &= mask - 1) body(static_cast<uint32_t>(std::countr_zero(mask)));
 }
 
+/// The registers of up to three sources; in place of those that the instruction lacks stands the first.
+struct Sources {
+  Sources(const Warp& warp, const Instruction& in)
+      : a(warp.at(in.src[0])),
+        b(in.src[1] == kNone ? a : warp.at(in.src[1])),
+        c(in.src[2] == kNone ? a : warp.at(in.src[2])) {}
+  const std::byte *a, *b, *c;
+};
+
+/// Result = body(a, b, c), all of type T, for the lanes of mask; body may be called for the others too.
+template <class T, class Body>
+inline void each_of_three(Warp& warp, const Instruction& in, uint32_t mask, const Body& body) {
+  const Sources from(warp, in);
+  each_lane<T>(warp.at(in.dst), mask,
+               [&](size_t i) { return body(get<T>(from.a, i), get<T>(from.b, i), get<T>(from.c, i)); });
+}
+
 inline uint32_t predicate(const std::byte* reg) { return get<uint32_t>(reg, 0); }
 
 inline void put_predicate(std::byte* dst, uint32_t mask, uint32_t values) {

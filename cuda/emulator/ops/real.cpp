@@ -26,34 +26,28 @@ T apply(T a, T b, T c) {
 /// In any direction: exact products and sums of f32 fit two doubles.
 template <Arithmetic kOp>
 float apply_rounded(float a, float b, float c, Rounding rounding) {
-  if constexpr (kOp == Arithmetic::add) return round_f32(add_to_odd(a, b), rounding);
-  if constexpr (kOp == Arithmetic::sub) return round_f32(add_to_odd(a, -static_cast<double>(b)), rounding);
+  if constexpr (kOp == Arithmetic::add) return sum_f32(a, b, rounding);
+  if constexpr (kOp == Arithmetic::sub) return sum_f32(a, -static_cast<double>(b), rounding);
   if constexpr (kOp == Arithmetic::mul) return round_f32(static_cast<double>(a) * b, rounding);
-  if constexpr (kOp == Arithmetic::fma) return round_f32(add_to_odd(static_cast<double>(a) * b, c), rounding);
+  if constexpr (kOp == Arithmetic::fma) return sum_f32(static_cast<double>(a) * b, c, rounding);
   return apply<kOp>(a, b, c);
 }
 
 template <Arithmetic kOp, class T>
 void run(Warp& warp, const Instruction& in, uint32_t mask) {
-  const std::byte* a = warp.at(in.src[0]);
-  const std::byte* b = in.src[1] == kNone ? a : warp.at(in.src[1]);
-  const std::byte* c = in.src[2] == kNone ? a : warp.at(in.src[2]);
-  each_lane<T>(warp.at(in.dst), mask,
-               [&](size_t i) { return apply<kOp, T>(get<T>(a, i), get<T>(b, i), get<T>(c, i)); });
+  each_of_three<T>(warp, in, mask, [](T a, T b, T c) { return apply<kOp, T>(a, b, c); });
 }
 
 template <Arithmetic kOp>
 void run_modified(Warp& warp, const Instruction& in, uint32_t mask) {
-  const std::byte* a = warp.at(in.src[0]);
-  const std::byte* b = in.src[1] == kNone ? a : warp.at(in.src[1]);
-  const std::byte* c = in.src[2] == kNone ? a : warp.at(in.src[2]);
+  const Sources from(warp, in);
   const auto input = [&](const std::byte* reg, size_t i) {
     return in.flush ? flush(get<float>(reg, i)) : get<float>(reg, i);
   };
   only_lanes<float>(warp.at(in.dst), mask, [&](size_t i) {
-    float result = apply_rounded<kOp>(input(a, i), input(b, i), input(c, i), in.rounding);
-    if (in.keeps_nan && (std::isnan(input(a, i)) || std::isnan(input(b, i))))
-      result = std::bit_cast<float>(kNan32);
+    const float x = input(from.a, i), y = input(from.b, i);
+    float result = apply_rounded<kOp>(x, y, input(from.c, i), in.rounding);
+    if (in.keeps_nan && (std::isnan(x) || std::isnan(y))) result = std::bit_cast<float>(kNan32);
     if (in.flush) result = flush(result);
     return in.saturate ? saturate(result) : result;
   });

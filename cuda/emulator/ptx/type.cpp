@@ -19,6 +19,4 @@ Type parse_type(std::string_view name) {
   return Type::none;
 }
 
-std::string_view to_string(Type type) { return kNames[static_cast<size_t>(type)]; }
-
 }  // namespace gristmill::emulator

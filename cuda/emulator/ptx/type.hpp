@@ -33,7 +33,6 @@ enum class Type : uint8_t {
 
 /// The type that a name without its dot stands for ("f32"); none for any other name.
 Type parse_type(std::string_view name);
-std::string_view to_string(Type type);
 
 /// Bits of a value; 1 for a predicate, 0 for none.
 constexpr uint32_t bits_of(Type type) {
@@ -50,5 +49,11 @@ constexpr bool is_float(Type type) {
   return type == Type::f16 || type == Type::bf16 || type == Type::f32 || type == Type::tf32 ||
          type == Type::f16x2 || type == Type::bf16x2 || type == Type::f64;
 }
+
+/// Numbers of 16 bits and pairs of them.
+constexpr bool is_half(Type type) {
+  return type == Type::f16 || type == Type::bf16 || type == Type::f16x2 || type == Type::bf16x2;
+}
+constexpr bool is_brain(Type type) { return type == Type::bf16 || type == Type::bf16x2; }
 
 }  // namespace gristmill::emulator
