@@ -63,13 +63,14 @@ class Block {
   void fault(FaultKind kind, const Warp& warp, const Instruction& in, uint32_t lane, uint64_t address = 0);
   /// Ends the block: what stands behind a trap cannot be trusted.
   void stop() { stopped_ = true; }
-  /// A barrier of the block with a sum over its threads: bar.red.
+  /// Lanes at a barrier of the block, with what they vote there (bar.red).
   struct Vote {
     Warp* warp = nullptr;
     const Instruction* in = nullptr;
     uint32_t mask = 0, votes = 0;
   };
   void arrive(Warp& warp, const Instruction& in, uint32_t mask, uint32_t votes);
+  uint32_t barriers_so_far() const { return static_cast<uint32_t>(counters.barriers); }
 
   const Grid& grid;
   std::vector<std::byte> shared;  ///< from kSharedBase on
@@ -78,7 +79,7 @@ class Block {
   TouchLog touches;
   std::array<uint64_t, kLanes> address = {};  ///< scratch of memory instructions
   std::array<std::byte*, kLanes> place = {};
-  alignas(64) std::array<std::byte, 64> nowhere = {};  ///< what faulty accesses read and write
+  alignas(64) std::array<std::byte, 64> nowhere = {};  ///< all ones: what faulty loads read
   Allocation* recent = nullptr;                        ///< where the last access to global memory was
 
  private:

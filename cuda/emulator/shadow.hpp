@@ -4,36 +4,39 @@
 //
 // Time is counted in stamps: each barrier of the block and each synchronisation of a warp begins a new one.
 // Two accesses of different warps are ordered if a barrier lies between them, two of lanes of one warp also
-// if a synchronisation of that warp does; a pair that is not ordered and of which one writes is a race,
-// whichever came first in this run. The piece is as small as the kernel's narrowest access, so that
-// neighbours never disturb each other.
+// if a synchronisation of that warp does; a pair that is not ordered, of which one writes and which are not
+// both atomic is a race, whichever came first in this run. A synchronisation of some lanes of a warp orders
+// those alone, and what they had seen: each lane keeps up to when it has seen the others (a vector clock).
+// The piece is as small as the kernel's narrowest access, so that neighbours never disturb each other.
 
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <vector>
 
 #include "emulator/fault.hpp"
+#include "emulator/use.hpp"
 
 namespace gristmill::emulator {
 
 class SharedShadow {
  public:
-  enum class Use : uint8_t { read, write, atomic, copy_start };
-
   void resize(uint32_t bytes, uint32_t granule);
-  /// Forgets everything: a new block of `count` warps.
-  void begin_block(uint32_t count);
+  /// Forgets everything: a new block of `warps` warps.
+  void begin_block(uint32_t warps);
   void block_barrier();
-  void warp_barrier(uint32_t warp) { warp_time_[warp] = ++now_; }
+  /// These lanes of a warp have synchronised.
+  void warp_barrier(uint32_t warp, uint32_t lanes = UINT32_MAX);
 
   /// Notes an aligned access in bounds; returns a bit for each kind of fault, 0 for none.
   uint32_t access(uint32_t thread, uint32_t offset, uint32_t bytes, Use use) {
     uint32_t faults = 0;
     const uint32_t first = offset >> shift_, last = (offset + bytes - 1) >> shift_;
-    if (use == Use::read) {
-      for (uint32_t i = first; i <= last; ++i) faults |= read(cells_[i], thread);
-    } else {
-      for (uint32_t i = first; i <= last; ++i) faults |= write(cells_[i], thread, use);
+    if (use == Use::atomic && atomics_.empty()) atomics_.resize(cells_.size());
+    for (uint32_t i = first; i <= last; ++i) {
+      faults |= use == Use::read     ? read(i, thread)
+                : use == Use::atomic ? modify(i, thread)
+                                     : write(i, thread, use);
     }
     return faults;
   }
@@ -43,71 +46,95 @@ class SharedShadow {
   static constexpr uint32_t bit(FaultKind kind) { return uint32_t{1} << static_cast<uint32_t>(kind); }
 
  private:
-  enum Readers : uint8_t { one, lanes, warps };  // one thread, several lanes of a warp, several warps
-  struct Cell {
-    uint32_t write_time = 0, read_time = 0;
-    uint16_t writer = 0, reader = 0;
-    uint8_t copies = 0;  ///< under way
-    Readers readers = one;
-    bool atomic = false;  ///< the last write was one
+  /// Accesses of one sort that are not ordered among each other: the last one, and whose the others were.
+  struct Group {
+    uint32_t time = 0;   ///< of the last, which stands for all
+    uint32_t lanes = 0;  ///< of the last one's warp; 0 if other warps' are among them
+    uint8_t warp = 0;
   };
+  /// The readers, in whose padding lies what else is known: there are many cells, which should fit a cache.
+  struct Cell : Group {
+    uint8_t copies = 0;  ///< under way
+    uint16_t writer = 0;
+    uint32_t write_time = 0;
+  };
+  static_assert(sizeof(Cell) == 16);
+  /// Up to when each lane (first index) of a warp has seen the others.
+  using Clocks = std::array<std::array<uint32_t, 32>, 32>;
 
+  bool partial(uint32_t warp) const { return (partial_ >> warp & 1) != 0; }
   /// Whether an access of `other` at `time` is not ordered before one of `thread` now.
   bool open(uint32_t thread, uint32_t other, uint32_t time) const {
-    return other != thread && time >= (((thread ^ other) >> 5) == 0 ? warp_time_[thread >> 5] : block_time_);
+    if (other == thread) return false;
+    if (((thread ^ other) >> 5) != 0) return time >= block_time_;
+    return time >= warp_time_[thread >> 5] &&
+           (!partial(thread >> 5) || time >= clocks_[thread >> 5][thread & 31][other & 31]);
   }
-  uint32_t read(Cell& cell, uint32_t thread) {
+  /// Of these lanes of the thread's warp those with which it has not synchronised since `time`.
+  uint32_t open_lanes(uint32_t thread, uint32_t lanes, uint32_t time) const;
+  bool open(const Group& group, uint32_t thread) const {
+    if (group.time < block_time_) return false;
+    if (group.lanes == 0 || group.warp != thread >> 5) return true;
+    const uint32_t others = group.lanes & ~(uint32_t{1} << (thread & 31));
+    return others != 0 && group.time >= warp_time_[thread >> 5] &&
+           (!partial(thread >> 5) || open_lanes(thread, others, group.time) != 0);
+  }
+  /// Adds an access to a group; those that are ordered before it leave.
+  void add(Group& group, uint32_t thread) {
+    const uint32_t warp = thread >> 5, lane = uint32_t{1} << (thread & 31);
+    if (group.time < block_time_) {
+      group.lanes = lane;
+    } else if (group.warp != warp) {
+      group.lanes = 0;
+    } else if (group.lanes != 0) {
+      if (group.time < warp_time_[warp]) group.lanes = 0;
+      if (partial(warp)) group.lanes = open_lanes(thread, group.lanes, group.time);
+      group.lanes |= lane;
+    }
+    group.warp = static_cast<uint8_t>(warp);
+    group.time = now_;
+  }
+
+  uint32_t read(uint32_t index, uint32_t thread) {
+    Cell& cell = cells_[index];
     uint32_t faults = 0;
     if (cell.copies != 0) faults |= bit(FaultKind::copy_in_flight);
-    if (cell.write_time < begin_) {
+    const bool atomic = !atomics_.empty() && atomics_[index].time >= begin_;
+    if (cell.write_time < begin_ && !atomic) {
       faults |= bit(FaultKind::shared_uninitialised);
-    } else if (open(thread, cell.writer, cell.write_time)) {
+    } else if (open(thread, cell.writer, cell.write_time) || (atomic && open(atomics_[index], thread))) {
       faults |= bit(FaultKind::shared_read_after_write);
     }
-    if (cell.reader != thread || cell.read_time < block_time_) {
-      const bool other_warp = ((cell.reader ^ thread) >> 5) != 0;
-      if (cell.read_time < (other_warp ? block_time_ : warp_time_[thread >> 5])) {
-        // The last reader is ordered before this; earlier ones of other warps may still be open.
-        if (cell.read_time < block_time_ || cell.readers != warps) cell.readers = one;
-      } else if (cell.reader != thread && cell.readers != warps) {
-        cell.readers = other_warp ? warps : lanes;
-      }
-    }
-    cell.reader = static_cast<uint16_t>(thread);
-    cell.read_time = now_;
+    add(cell, thread);
     return faults;
   }
-  bool readers_open(const Cell& cell, uint32_t thread) const {
-    if (cell.read_time < block_time_) return false;
-    if (cell.readers == warps) return true;
-    if (cell.readers == lanes && ((cell.reader ^ thread) >> 5) == 0)
-      return cell.read_time >= warp_time_[thread >> 5];
-    return open(thread, cell.reader, cell.read_time);
-  }
-  uint32_t write(Cell& cell, uint32_t thread, Use use) {
+  uint32_t write(uint32_t index, uint32_t thread, Use use) {
+    Cell& cell = cells_[index];
     uint32_t faults = 0;
     if (cell.copies != 0) faults |= bit(FaultKind::copy_in_flight);
-    const bool both_atomic = use == Use::atomic && cell.atomic;
-    if (use == Use::atomic && cell.write_time < begin_) faults |= bit(FaultKind::shared_uninitialised);
-    if (cell.write_time >= begin_ && !both_atomic && open(thread, cell.writer, cell.write_time)) {
+    if (open(thread, cell.writer, cell.write_time) || (!atomics_.empty() && open(atomics_[index], thread))) {
       faults |= bit(FaultKind::shared_write_after_write);
     }
-    if (readers_open(cell, thread)) faults |= bit(FaultKind::shared_write_after_read);
+    if (open(cell, thread)) faults |= bit(FaultKind::shared_write_after_read);
     cell.writer = static_cast<uint16_t>(thread);
     cell.write_time = now_;
-    cell.atomic = use == Use::atomic;
-    if (use == Use::copy_start && cell.copies < UINT8_MAX) {
+    if (use == Use::copy && cell.copies < UINT8_MAX) {
       ++cell.copies;
       ++open_copies_;
     }
     return faults;
   }
+  /// An atomic access: in conflict with plain ones, of which it hides none.
+  uint32_t modify(uint32_t index, uint32_t thread);
 
   std::vector<Cell> cells_;
+  std::vector<Group> atomics_;  ///< of each cell; empty until there is one
   uint32_t shift_ = 2;
   uint64_t open_copies_ = 0;
   uint32_t now_ = 1, begin_ = 1, block_time_ = 1;
   std::vector<uint32_t> warp_time_;
+  uint32_t partial_ = 0;  ///< a bit for each warp whose clocks count: some of its lanes synchronised last
+  std::vector<Clocks> clocks_;
 };
 
 }  // namespace gristmill::emulator

@@ -10,7 +10,6 @@ namespace gristmill::emulator {
 namespace {
 
 constexpr size_t kCompactAbove = 1 << 16;
-constexpr uint64_t kLongest = 1 << 30;
 constexpr uint32_t kPageBits = 12, kAtomic = uint32_t{1} << 31, kSeveral = uint32_t{1} << 30;
 
 /// Makes one of ranges of the same instruction, perhaps only of the same warp, that overlap or follow each
@@ -27,7 +26,7 @@ void merge(std::vector<Touch>& touches, bool by_warp) {
     Touch* last = kept > 0 ? &touches[kept - 1] : nullptr;
     const bool same = last != nullptr && last->pc == next.pc && warp(*last) == warp(next);
     const uint64_t end = same ? next.begin + next.bytes - last->begin : 0;
-    if (same && next.begin <= last->begin + last->bytes && end <= kLongest) {
+    if (same && next.begin <= last->begin + last->bytes && end <= kLongestTouch) {
       last->bytes = std::max(last->bytes, static_cast<uint32_t>(end));
     } else {
       touches[kept++] = next;
@@ -43,8 +42,8 @@ class Sweep {
   /// A range before that is in conflict with this one, or null.
   const Touch* next(const Touch& touch) {
     const Touch* other = nullptr;
-    for (const TouchKind kind : {TouchKind::read, TouchKind::write, TouchKind::atomic}) {
-      const bool harmless = kind == touch.kind && kind != TouchKind::write;
+    for (const Use kind : {Use::read, Use::write, Use::atomic}) {
+      const bool harmless = kind == touch.kind && kind != Use::write;
       for (const Touch& before : furthest_[static_cast<size_t>(kind)]) {
         const bool overlaps =
             before.begin + before.bytes > touch.begin && before.thread / 32 != touch.thread / 32;
@@ -84,7 +83,7 @@ void TouchLog::begin_block(size_t instructions) {
   limit_ = kCompactAbove;
 }
 
-void TouchLog::push(uint64_t address, uint32_t bytes, uint32_t pc, uint32_t thread, TouchKind kind) {
+void TouchLog::push(uint64_t address, uint32_t bytes, uint32_t pc, uint32_t thread, Use kind) {
   if (touches_.size() >= limit_) {
     compact();
     limit_ = std::max(kCompactAbove, touches_.size() * 2);
@@ -137,17 +136,17 @@ TouchTable::Cell* TouchTable::page(uint64_t number) {
   return last_cells_ = cells.get();
 }
 
-uint32_t TouchTable::touch(Cell& cell, uint32_t block, TouchKind kind) {
+uint32_t TouchTable::touch(Cell& cell, uint32_t block, Use kind) {
   const uint32_t me = block + 1, writer = cell.writer & ~(kAtomic | kSeveral),
                  reader = cell.reader & ~kSeveral;
   const bool written_atomically = (cell.writer & kAtomic) != 0;
   const bool other_writer = writer != 0 && (writer != me || (cell.writer & kSeveral) != 0);
   const bool other_reader = reader != 0 && (reader != me || (cell.reader & kSeveral) != 0);
-  if (kind == TouchKind::read) {
+  if (kind == Use::read) {
     cell.reader = other_reader ? cell.reader | kSeveral : me;
     return other_writer ? writer - 1 : UINT32_MAX;
   }
-  const bool atomic = kind == TouchKind::atomic;
+  const bool atomic = kind == Use::atomic;
   if (!atomic) {
     cell.writer = me;
   } else if (writer != me ||

@@ -11,30 +11,33 @@
 #include <unordered_map>
 #include <vector>
 
-namespace gristmill::emulator {
+#include "emulator/use.hpp"
 
-enum class TouchKind : uint8_t { read, write, atomic };
+namespace gristmill::emulator {
 
 struct Touch {
   uint64_t begin = 0;
   uint32_t bytes = 0, pc = 0;
   uint16_t thread = 0;
-  TouchKind kind = TouchKind::read;
+  Use kind = Use::read;
 };
+
+/// Bytes of the longest range.
+constexpr uint32_t kLongestTouch = 1 << 30;
 
 /// What one block touches. Neighbouring ranges of an instruction and a warp become one.
 class TouchLog {
  public:
   void begin_block(size_t instructions);
-  void add(uint64_t address, uint32_t bytes, uint32_t pc, uint32_t thread, TouchKind kind) {
+  void add(uint64_t address, uint32_t bytes, uint32_t pc, uint32_t thread, Use kind) {
     const uint32_t last = last_[pc];
-    if (kind != TouchKind::read) wrote_ = true;
+    if (kind != Use::read) wrote_ = true;
     if (last > current_) {
       Touch& touch = touches_[last - 1];
       if (touch.thread / 32 == thread / 32 && address >= touch.begin &&
           address <= touch.begin + touch.bytes) {
         const uint64_t end = address + bytes - touch.begin;
-        if (end <= kLongest) {
+        if (end <= kLongestTouch) {
           if (end > touch.bytes) touch.bytes = static_cast<uint32_t>(end);
           return;
         }
@@ -53,8 +56,7 @@ class TouchLog {
   std::vector<Touch> take();
 
  private:
-  static constexpr uint32_t kLongest = 1 << 30;
-  void push(uint64_t address, uint32_t bytes, uint32_t pc, uint32_t thread, TouchKind kind);
+  void push(uint64_t address, uint32_t bytes, uint32_t pc, uint32_t thread, Use kind);
   void compact();
   std::vector<Touch> touches_;
   std::vector<uint32_t> last_;  ///< of each instruction: its last range + 1
@@ -84,7 +86,7 @@ class TouchTable {
   };
   Cell* page(uint64_t number);
   /// The other block of a race, or UINT32_MAX.
-  static uint32_t touch(Cell& cell, uint32_t block, TouchKind kind);
+  static uint32_t touch(Cell& cell, uint32_t block, Use kind);
 
   uint32_t shift_;
   std::unordered_map<uint64_t, std::unique_ptr<Cell[]>> pages_;

@@ -4,18 +4,9 @@
 #include <bit>
 
 #include "emulator/block.hpp"
+#include "emulator/ops/lanes.hpp"
 
 namespace gristmill::emulator {
-namespace {
-
-/// Calls body(lane) for each bit.
-template <class Body>
-void each(uint32_t mask, const Body& body) {
-  for (; mask != 0; mask &= mask - 1) body(static_cast<uint32_t>(std::countr_zero(mask)));
-}
-
-}  // namespace
-
 void Warp::restart(uint32_t lanes) {
   present = live = active = lanes;
   waiting = parked = 0;
@@ -31,21 +22,21 @@ void Warp::jump(uint32_t mask, uint32_t target) {
     pc = target;
     return;
   }
-  each(active, [&](uint32_t lane) { lane_pc[lane] = (mask >> lane & 1) != 0 ? target : pc; });
+  for_lanes(active, [&](uint32_t lane) { lane_pc[lane] = (mask >> lane & 1) != 0 ? target : pc; });
   active = 0;
   regroup();
 }
 
 void Warp::regroup() {
-  each(active, [&](uint32_t lane) { lane_pc[lane] = pc; });
+  for_lanes(active, [&](uint32_t lane) { lane_pc[lane] = pc; });
   const uint32_t ready = live & ~waiting & ~parked;
   uint32_t from = ready;
   forced = ready == 0 && parked != 0;
   if (forced) from = parked;
   pc = others = UINT32_MAX;
-  each(from, [&](uint32_t lane) { pc = std::min(pc, lane_pc[lane]); });
+  for_lanes(from, [&](uint32_t lane) { pc = std::min(pc, lane_pc[lane]); });
   active = 0;
-  each(from, [&](uint32_t lane) {
+  for_lanes(from, [&](uint32_t lane) {
     if (lane_pc[lane] == pc) {
       active |= uint32_t{1} << lane;
     } else if (!forced) {
@@ -56,30 +47,41 @@ void Warp::regroup() {
 }
 
 uint32_t Warp::gather(const Instruction& in, uint32_t mask, uint32_t members, FaultKind missing_kind) {
-  const uint32_t here = block.pc_of(in);
-  if (parked != 0) {
-    each(parked, [&](uint32_t lane) {
-      if (lane_pc[lane] != here) return;
-      parked &= ~(uint32_t{1} << lane);
-      active |= uint32_t{1} << lane;
-      mask |= uint32_t{1} << lane;
-    });
-  }
-  const uint32_t missing = members & live & ~mask;
-  if (missing == 0 || forced) {
-    if (missing != 0) block.fault(missing_kind, *this, in, static_cast<uint32_t>(std::countr_zero(missing)));
+  if (parked == 0 && (members & live & ~mask) == 0) {
     forced = false;
     return mask;
   }
-  each(mask, [&](uint32_t lane) { lane_pc[lane] = here; });
-  parked |= mask;
-  active &= ~mask;
-  regroup();
-  return 0;
+  Members all;
+  all.fill(members);
+  return gather(in, mask, all, missing_kind);
+}
+
+uint32_t Warp::gather(const Instruction& in, uint32_t mask, const Members& members, FaultKind missing_kind) {
+  const uint32_t pc_here = block.pc_of(in);
+  uint32_t here = mask, ready = 0;
+  for_lanes(parked, [&](uint32_t lane) { here |= lane_pc[lane] == pc_here ? uint32_t{1} << lane : 0; });
+  for (uint32_t left = here; left != 0;) {
+    const auto first = static_cast<size_t>(std::countr_zero(left));
+    const uint32_t named = members[first],
+                   together = left & lane_bits([&](size_t lane) { return members[lane] == named; });
+    left &= ~together;
+    const uint32_t missing = named & live & ~here;
+    if (missing != 0 && !forced) continue;
+    ready |= together;
+    // Not here, here with another mask, or not in its own mask.
+    const uint32_t wrong = missing != 0 ? missing : (named & live & ~together) | (together & ~named);
+    if (wrong != 0) block.fault(missing_kind, *this, in, static_cast<uint32_t>(std::countr_zero(wrong)));
+  }
+  forced = false;
+  for_lanes(here & ~ready, [&](uint32_t lane) { lane_pc[lane] = pc_here; });
+  parked = (parked & ~here) | (here & ~ready);
+  active = (active | here) & ~(here & ~ready);
+  if (ready == 0) regroup();
+  return ready;
 }
 
 void Warp::wait(uint32_t mask) {
-  each(mask, [&](uint32_t lane) { lane_pc[lane] = pc; });
+  for_lanes(mask, [&](uint32_t lane) { lane_pc[lane] = pc; });
   waiting |= mask;
   active &= ~mask;
   regroup();

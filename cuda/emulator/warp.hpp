@@ -2,10 +2,11 @@
 
 // 32 threads that execute together: their registers, where each of them stands, and which of them run now.
 //
-// Lanes that took different branches run one group at a time, always the one at the lowest address: code is
-// laid out so that they meet again that way. A group that comes to a synchronising instruction before the
-// lanes it needs is parked until they arrive; if nothing else of the warp can run, it goes on without them,
-// and that is a fault.
+// Lanes that took different branches run one group at a time, the one at the lowest address: code is laid out
+// so that they meet again that way. Lanes that come to a synchronising instruction before those that their
+// member mask names are parked until they arrive; if nothing else of the warp can run, they go on without
+// them, and that is a fault. Masks may differ, as those of the tiles of a warp do: lanes with one mask wait
+// for each other and for no others.
 
 #include <array>
 #include <cstddef>
@@ -21,8 +22,10 @@ class Block;
 /// A cp.async under way: its bytes arrive when its thread waits for it, as late as hardware may let them.
 struct AsyncCopy {
   uint64_t source = 0;
-  uint32_t target = 0;  ///< offset in shared memory
-  uint32_t group = 0;   ///< of its lane
+  uint32_t target = 0;    ///< offset in shared memory
+  uint32_t group = 0;     ///< of its lane
+  uint32_t pc = 0;        ///< of the instruction that started it
+  uint32_t barriers = 0;  ///< of the block until then
   uint8_t lane = 0, bytes = 0, read_bytes = 0;
 };
 
@@ -37,8 +40,13 @@ class Warp {
   void jump(uint32_t mask, uint32_t target);
   /// Chooses the group that runs now.
   void regroup();
-  /// Brings the lanes of `members` together at this instruction. Returns the lanes that execute it, or 0 if
-  /// they must wait for others.
+  /// The member mask of each lane.
+  using Members = std::array<uint32_t, kLanes>;
+  /// Brings lanes together at this instruction, with those that came before. Returns the lanes whose members
+  /// are here, which execute it, perhaps 0; the others must wait.
+  uint32_t gather(const Instruction& in, uint32_t mask, const Members& members,
+                  FaultKind missing_kind = FaultKind::divergent_warp);
+  /// The same where all lanes name the same members.
   uint32_t gather(const Instruction& in, uint32_t mask, uint32_t members,
                   FaultKind missing_kind = FaultKind::divergent_warp);
   /// These lanes wait at a barrier of the block.

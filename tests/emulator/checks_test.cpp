@@ -143,6 +143,70 @@ TEST_CASE("shared memory: what was never written, who races, what lies outside",
             .text() == "");
 }
 
+TEST_CASE("an atomic of shared memory hides neither its thread's write nor the atomics before it",
+          "[emulator]") {
+  const auto shared = [](const std::string& body) {
+    return run(kernel(kPlaces + "setp.eq.u32 %c0, %t, 0; setp.eq.u32 %c1, %t, 40;\n" + body, kShared), 64,
+               {1}, {64});
+  };
+  CHECK(only(shared("@%c0 st.shared.u32 [s], 0; atom.shared.add.u32 %r0, [s], 1;"),
+             FaultKind::shared_write_after_write));
+  const std::string zero = "@%c0 st.shared.u32 [s], 0; bar.sync 0; ";
+  CHECK(only(shared(zero + "@%c0 atom.shared.add.u32 %r0, [s], 1; @%c1 atom.shared.add.u32 %r0, [s], 1; @%c1 "
+                           "ld.shared.u32 %r0, [s];"),
+             FaultKind::shared_read_after_write));
+  CHECK(only(shared(zero + "@%c0 atom.shared.add.u32 %r0, [s], 1; @%c1 atom.shared.add.u32 %r0, [s], 1; @%c1 "
+                           "st.shared.u32 [s], 1;"),
+             FaultKind::shared_write_after_write));
+  CHECK(shared(zero + "atom.shared.add.u32 %r0, [s], 1; bar.sync 0; ld.shared.u32 %r0, [s];").text() == "");
+  CHECK(
+      shared("@%c0 st.shared.u32 [s], 0; @%c0 atom.shared.add.u32 %r0, [s], 1; @%c0 ld.shared.u32 %r0, [s];")
+          .text() == "");
+}
+
+TEST_CASE("a faulty store leaves nothing behind that a faulty load would give", "[emulator]") {
+  Device device(
+      kernel(".local .align 4 .b8 mine[8]; mov.u64 %q1, mine; cvta.local.u64 %q2, %q1; st.local.u32 [%q1+8], "
+             "5; ld.local.u32 %r0, [%q1+8];\nst.u32 [%q2+8], 6; ld.u32 %r1, [%q2+8]; st.global.v2.u32 [%p], "
+             "{%r0, %r1};"));
+  const uint64_t out = device.memory.allocate(8);
+  const Report report = run(device, out, {1}, {1});
+  CHECK(report.faults.size() == 4);
+  CHECK(has(report, FaultKind::local_out_of_bounds));
+  CHECK(device.download<uint32_t>(out, 2) == std::vector<uint32_t>(2, 0xffffffffu));
+}
+
+TEST_CASE("a synchronisation of some lanes orders those lanes alone", "[emulator]") {
+  const auto shared = [](const std::string& body) {
+    return run(kernel(kPlaces + body, kShared), 64, {1}, {32});
+  };
+  const std::string lanes =
+      "setp.lt.u32 %c0, %t, 2; setp.lt.u32 %c1, %t, 4; setp.gt.u32 %c2, %t, 0; and.pred "
+      "%c2, %c1, %c2; st.shared.u32 [%r7], 1;\n";
+  // %r6 is the neighbour's word.
+  CHECK(has(shared(lanes + "@%c0 bar.warp.sync 3; ld.shared.u32 %r0, [%r6];"),
+            FaultKind::shared_read_after_write));
+  CHECK(shared(lanes + "@%c0 bar.warp.sync 3; @%c0 ld.shared.u32 %r0, [%r6];").text() == "");
+  CHECK(shared(lanes + "bar.warp.sync -1; ld.shared.u32 %r0, [%r6];").text() == "");
+  // What lane 0 gave to lane 1, lane 1 gives on to lanes 2 and 3, and not back.
+  const std::string chain = lanes + "@%c0 bar.warp.sync 3; @%c2 bar.warp.sync 14; setp.eq.u32 %c3, %t, ";
+  CHECK(shared(chain + "3; @%c3 ld.shared.u32 %r0, [s];").text() == "");
+  CHECK(has(shared(chain + "0; @%c3 ld.shared.u32 %r0, [s+12];"), FaultKind::shared_read_after_write));
+}
+
+TEST_CASE("the source of an asynchronous copy is read until the copy is awaited", "[emulator]") {
+  const auto copied = [](const std::string& between) {
+    return run(
+        kernel("setp.eq.u32 %c0, %t, 0; setp.eq.u32 %c1, %t, 32; @%c0 cp.async.ca.shared.global [s], [%p], "
+               "4;\n" +
+                   between + " @%c0 cp.async.wait_all;",
+               kShared),
+        64, {1}, {64});
+  };
+  CHECK(only(copied("bar.sync 0; @%c1 st.global.u32 [%p], 1;"), FaultKind::global_warp_race));
+  CHECK(copied("@%c0 cp.async.wait_all; bar.sync 0; @%c1 st.global.u32 [%p], 1;").text() == "");
+}
+
 TEST_CASE("generic addresses reach each space", "[emulator]") {
   Device device(
       kernel(".local .align 4 .b8 mine[8]; mov.u64 %q0, s; cvta.shared.u64 %q0, %q0; mov.u64 %q1, mine; "

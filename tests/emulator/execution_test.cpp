@@ -38,6 +38,61 @@ TEST_CASE("lanes that a shuffle needs and that are elsewhere are a fault", "[emu
   CHECK(run(kernel(meet + "shfl.sync.idx.b32 %r0, %r1, 0, 31, -1;"), 64).text() == "");
 }
 
+TEST_CASE("tiles of a warp exchange, vote and sum each for itself", "[emulator]") {
+  // Lanes 0 … 15 name 0xffff, lanes 16 … 31 0xffff0000, at one instruction that they reach together.
+  const std::string masks =
+      "setp.lt.u32 %c0, %t, 16; selp.b32 %r7, 0xffff, 0xffff0000, %c0; and.b32 %r6, %t, 1; setp.eq.u32 %c1, "
+      "%t, 3;\n";
+  Device device(kernel(masks +
+                       "shfl.sync.bfly.b32 %r0, %t, 8, 4127, %r7; redux.sync.add.s32 %r1, %t, %r7;\n"
+                       "match.any.sync.b32 %r2, %r6, %r7; vote.sync.ballot.b32 %r3, %c1, %r7; bar.warp.sync "
+                       "%r7;\nmul.wide.u32 %q0, %t, 16; add.s64 %q0, %p, %q0; st.global.v4.u32 [%q0], {%r0, "
+                       "%r1, %r2, %r3};"));
+  const uint64_t out = device.memory.allocate(32 * 16);
+  CHECK(run(device, out).text() == "");
+  const auto got = device.download<uint32_t>(out, 128);
+  for (uint32_t lane = 0; lane < 32; ++lane) {
+    INFO("lane " << lane);
+    CHECK(got[lane * 4] == (lane ^ 8));
+    CHECK(got[lane * 4 + 1] == (lane < 16 ? 120 : 376));
+    CHECK(got[lane * 4 + 2] == 0x5555u << (lane % 2) << (lane / 16 * 16));
+    CHECK(got[lane * 4 + 3] == (lane < 16 ? 8 : 0));
+  }
+  // The tiles come by different ways, in either order: none takes the other's lanes along.
+  for (const std::string first : {"@%c0", "@!%c0"}) {
+    Device apart(kernel(masks + first + " bra LATE; nanosleep.u32 1; LATE: setp.lt.u32 %c2, %r6, 1;\n" +
+                        "@%c2 bra EVEN; mov.u32 %r5, 1; bra MEET; EVEN: mov.u32 %r5, 2; MEET:\n"
+                        "redux.sync.add.s32 %r1, %r5, %r7; st.global.u32 [%a], %r1;"));
+    const uint64_t sums = apart.memory.allocate(128);
+    CHECK(run(apart, sums).text() == "");
+    CHECK(apart.download<uint32_t>(sums, 32) == std::vector<uint32_t>(32, 24));
+  }
+  // Masks that contradict each other stay a fault: 0 … 15 name all lanes, the others themselves.
+  CHECK(has(run(kernel("setp.lt.u32 %c0, %t, 16; selp.b32 %r7, 0xffffffff, 0xffff0000, %c0; "
+                       "redux.sync.add.s32 %r1, %t, %r7;"),
+                32),
+            FaultKind::divergent_warp));
+  CHECK(has(run(kernel("setp.lt.u32 %c0, %t, 16; selp.b32 %r7, 0xffff, 0xfffe0000, %c0; "
+                       "redux.sync.add.s32 %r1, %t, %r7;"),
+                32),
+            FaultKind::divergent_warp));
+}
+
+TEST_CASE("lanes that do not take part give all ones, whatever ran before", "[emulator]") {
+  // Block 0 leaves values in the registers that lanes 16 … 31 of block 1 never write.
+  const std::string ptx = kernel(
+      "setp.eq.u32 %c0, %b, 1; setp.ge.u32 %c1, %t, 16; and.pred %c2, %c0, %c1; @%c2 bra OUT;\n"
+      "add.u32 %r0, %t, 100; shfl.sync.bfly.b32 %r1, %r0, 16, 31, 65535;\n"
+      "mov.f32 %f0, 0f3f800000; mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%f0, %f1, %f2, %f3}, "
+      "{%r0, %r0}, {%r0}, {%f0, %f0, %f0, %f0};\n"
+      "movmatrix.sync.aligned.m8n8.trans.b16 %r2, %r0; mov.b32 %r3, %f0; @!%c0 bra OUT;\n"
+      "mul.wide.u32 %q0, %t, 16; add.s64 %q0, %p, %q0; st.global.v4.u32 [%q0], {%r1, %r2, %r3, %r3}; OUT:");
+  Device device(ptx);
+  const uint64_t out = device.memory.allocate(16 * 16);
+  CHECK(has(run(device, out, {2}), FaultKind::absent_lane));
+  CHECK(device.download<uint32_t>(out, 64) == std::vector<uint32_t>(64, 0xffffffffu));
+}
+
 TEST_CASE("each thread takes its own way through loops, branches and tables", "[emulator]") {
   Device device(kernel(
       "mov.u32 %r0, 0; mov.u32 %r1, 0; LOOP: setp.ge.u32 %c0, %r1, %t; @%c0 bra END; add.u32 %r0, %r0, %r1;\n"
@@ -102,6 +157,17 @@ TEST_CASE("launches that hardware refuses are refused", "[emulator]") {
   CHECK_THROWS_WITH(run(device, p), contains("until the kernel's attribute is set"));
   device.dynamic_limit = 100 * 1024;
   CHECK(run(device, p).text() == "");
+  // Static and dynamic memory together are 48 KiB until the attribute is set.
+  Device both(kernel("st.shared.u8 [fixed], 1; st.shared.u8 [dynamic], 1;",
+                     ".shared .align 16 .b8 fixed[20480];\n.extern .shared .align 16 .b8 dynamic[];"));
+  const emulator::Kernel& k = both.module->kernel("k");
+  emulator::Launch launch;
+  launch.dynamic_shared = 48 * 1024;
+  launch.parameters.resize(8);
+  CHECK_THROWS_WITH(emulator::launch(both.memory, k, launch),
+                    contains("until the kernel's attribute is set"));
+  launch.dynamic_shared = 28 * 1024;
+  CHECK(emulator::launch(both.memory, k, launch).text() == "");
   device.dynamic_shared = 228 * 1024;
   device.dynamic_limit = 300 * 1024;
   CHECK_THROWS_WITH(run(device, p), contains("232448 are allowed"));
@@ -111,27 +177,65 @@ TEST_CASE("launches that hardware refuses are refused", "[emulator]") {
   CHECK_THROWS_WITH(run(bounded, 1, {1}, {96}), contains("launch bound is 64"));
 }
 
+namespace {
+
+/// Small whole numbers, different enough that no other order of rows, columns or registers gives the product.
+int left_element(size_t row, size_t k) { return static_cast<int>((row * 7 + k * 5 + row * k) % 23) - 11; }
+int right_element(size_t k, size_t col) {
+  return static_cast<int>((k * 3 + col * 11 + k * k * col) % 19) - 9;
+}
+int start_element(size_t row, size_t col) { return static_cast<int>(row * 8 + col); }
+
+/// Uploads what each lane's registers hold (A, B, C one behind the other), multiplies, compares. A register
+/// holds two adjacent elements of 16 bits, or one of tf32; `encode` makes the bits of an element.
+template <class Encode>
+void check_product(const std::string& op, size_t depth, size_t packed, const Encode& encode) {
+  const size_t step = depth == 16 ? 8 : 4 * packed;  // columns of A between its registers r and r + 2
+  const size_t a_regs = 16 * depth / 32 / packed, b_regs = depth * 8 / 32 / packed;
+  std::vector<uint32_t> words(32 * 12, 0);
+  for (size_t lane = 0; lane < 32; ++lane) {
+    const size_t g = lane / 4, t = lane % 4;
+    uint32_t* own = words.data() + lane * 12;
+    for (size_t e = 0; e < packed; ++e) {
+      for (size_t r = 0; r < a_regs; ++r)
+        own[r] |= encode(left_element(g + 8 * (r & 1), packed * t + step * (r >> 1) + e)) << (16 * e);
+      for (size_t r = 0; r < b_regs; ++r)
+        own[4 + r] |= encode(right_element(packed * t + step * r + e, g)) << (16 * e);
+    }
+    for (size_t r = 0; r < 4; ++r) {
+      own[8 + r] =
+          std::bit_cast<uint32_t>(static_cast<float>(start_element(g + 8 * (r >> 1), 2 * t + (r & 1))));
+    }
+  }
+  Device device(kernel(
+      str("mul.wide.u32 %q0, %t, 48; add.s64 %q0, %p, %q0; ld.global.v4.u32 {%r0, %r1, %r2, %r3}, [%q0];\n"
+          "ld.global.v2.u32 {%r4, %r5}, [%q0+16]; ld.global.v4.f32 {%f0, %f1, %f2, %f3}, [%q0+32];\n",
+          op, " {%f0, %f1, %f2, %f3}, ", a_regs == 4 ? "{%r0, %r1, %r2, %r3}" : "{%r0, %r1}", ", ",
+          b_regs == 2 ? "{%r4, %r5}" : "{%r4}",
+          ", {%f0, %f1, %f2, %f3};\nst.global.v4.f32 [%q0+32], {%f0, %f1, %f2, %f3};")));
+  const uint64_t data = device.upload(words);
+  CHECK(run(device, data).text() == "");
+  const auto got = device.download<float>(data, words.size());
+  for (size_t row = 0; row < 16; ++row) {
+    for (size_t col = 0; col < 8; ++col) {
+      int sum = start_element(row, col);
+      for (size_t k = 0; k < depth; ++k) sum += left_element(row, k) * right_element(k, col);
+      INFO(op << " row " << row << " column " << col);
+      CHECK(got[(row % 8 * 4 + col / 2) * 12 + 8 + row / 8 * 2 + col % 2] == static_cast<float>(sum));
+    }
+  }
+}
+
+}  // namespace
+
 TEST_CASE("matrices of f16 and of tf32 are multiplied", "[emulator]") {
-  // Every element of A is 2, of B 0.5, of C 1: sums over 16 and 8 products.
-  const auto product = [](const std::string& op, const std::string& a, const std::string& b,
-                          const std::string& factors = "{%r0, %r0, %r0, %r0}, {%r1, %r1}") {
-    Device device(kernel(str(
-        "mov.b32 %r0, ", a, "; mov.b32 %r1, ", b, "; mov.f32 %f0, 0f3f800000;\n", op,
-        " {%f0, %f1, %f2, %f3}, ", factors,
-        ", {%f0, %f0, %f0, %f0};\n"
-        "mul.wide.u32 %q0, %t, 16; add.s64 %q0, %p, %q0; st.global.v4.f32 [%q0], {%f0, %f1, %f2, %f3};")));
-    const uint64_t out = device.memory.allocate(32 * 16);
-    CHECK(run(device, out).text() == "");
-    return device.download<float>(out, 128);
-  };
-  CHECK(product("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", "0x40004000", "0x38003800") ==
-        std::vector<float>(128, 17));
-  CHECK(product("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", "0x40004000", "0x3f003f00") ==
-        std::vector<float>(128, 17));
-  CHECK(product("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32", "0x40004000", "0x3f003f00",
-                "{%r0, %r0}, {%r1}") == std::vector<float>(128, 9));
-  CHECK(product("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", "0x40000000", "0x3f000000") ==
-        std::vector<float>(128, 9));
+  const auto f16 = [](int x) { return uint32_t{emulator::f32_to_f16(static_cast<float>(x))}; };
+  const auto bf16 = [](int x) { return uint32_t{emulator::f32_to_bf16(static_cast<float>(x))}; };
+  const auto tf32 = [](int x) { return std::bit_cast<uint32_t>(static_cast<float>(x)); };
+  check_product("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", 16, 2, f16);
+  check_product("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", 16, 2, bf16);
+  check_product("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32", 8, 2, bf16);
+  check_product("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", 8, 1, tf32);
 }
 
 TEST_CASE("a matrix in registers is transposed, and one in shared memory when it is loaded", "[emulator]") {

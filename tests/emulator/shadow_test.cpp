@@ -9,29 +9,34 @@ using emulator::SharedShadow;
 
 namespace {
 
+using emulator::Use;
+
 struct Access {
   uint32_t thread = 0, barrier = 0, warp_barrier = 0;
-  bool write = false;
+  Use use = Use::read;
 };
 
 /// One cell: everything that happened to it.
 class Model {
  public:
   uint32_t access(const Access& now) {
+    const Access* last = nullptr;  // plain write: one before it that is open was told when it came
+    bool atomic = false, open_atomic = false, open_read = false;
+    for (const Access& before : history_) {
+      if (before.use == Use::write) last = &before;
+      atomic = atomic || before.use == Use::atomic;
+      open_atomic = open_atomic || (before.use == Use::atomic && open(before, now));
+      open_read = open_read || (before.use == Use::read && open(before, now));
+    }
     uint32_t faults = 0;
-    const Access* last = nullptr;
-    for (const Access& before : history_) {
-      if (before.write) last = &before;
+    if (last == nullptr && !atomic && now.use != Use::write)
+      faults |= SharedShadow::bit(FaultKind::shared_uninitialised);
+    const bool race = (last != nullptr && open(*last, now)) || (open_atomic && now.use != Use::atomic);
+    if (race) {
+      faults |= SharedShadow::bit(now.use == Use::read ? FaultKind::shared_read_after_write
+                                                       : FaultKind::shared_write_after_write);
     }
-    if (last == nullptr && !now.write) faults |= SharedShadow::bit(FaultKind::shared_uninitialised);
-    if (last != nullptr && open(*last, now)) {
-      faults |= SharedShadow::bit(now.write ? FaultKind::shared_write_after_write
-                                            : FaultKind::shared_read_after_write);
-    }
-    for (const Access& before : history_) {
-      if (now.write && !before.write && open(before, now))
-        faults |= SharedShadow::bit(FaultKind::shared_write_after_read);
-    }
+    if (now.use != Use::read && open_read) faults |= SharedShadow::bit(FaultKind::shared_write_after_read);
     history_.push_back(now);
     return faults;
   }
@@ -68,11 +73,11 @@ TEST_CASE("the shadow finds exactly the races that a comparison of all accesses 
         } else {
           const auto thread = static_cast<uint32_t>(rng.below(3) * 32 + rng.below(3));
           const auto cell = static_cast<uint32_t>(rng.below(4));
-          const bool write = rng.below(3) == 0;
-          const uint32_t faults =
-              shadow.access(thread, cell * 4, 4, write ? SharedShadow::Use::write : SharedShadow::Use::read);
+          const uint64_t kind = rng.below(9);
+          const Use use = kind < 3 ? Use::write : kind < 5 ? Use::atomic : Use::read;
+          const uint32_t faults = shadow.access(thread, cell * 4, 4, use);
           INFO("round " << round << " block " << block << " step " << step);
-          REQUIRE(faults == models[cell].access({thread, barrier, warp_barriers[thread / 32], write}));
+          REQUIRE(faults == models[cell].access({thread, barrier, warp_barriers[thread / 32], use}));
         }
       }
     }

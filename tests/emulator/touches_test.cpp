@@ -10,18 +10,18 @@ namespace {
 struct Access {
   uint64_t begin = 0;
   uint32_t bytes = 0, thread = 0, block = 0;
-  TouchKind kind = TouchKind::read;
+  Use kind = Use::read;
 };
 
 bool conflict(const Access& a, const Access& b) {
   const bool overlap = a.begin < b.begin + b.bytes && b.begin < a.begin + a.bytes;
-  return overlap && (a.kind == TouchKind::write || b.kind == TouchKind::write || a.kind != b.kind);
+  return overlap && (a.kind == Use::write || b.kind == Use::write || a.kind != b.kind);
 }
 
 /// Threads of three warps; accesses of 1, 2 or 4 bytes in few places, so that some meet.
 Access draw(Rng& rng, uint32_t block, uint64_t places) {
   const uint32_t bytes = uint32_t{1} << rng.below(3);
-  const auto kind = static_cast<TouchKind>(rng.below(8) < 5 ? 0 : 1 + rng.below(2));
+  const auto kind = static_cast<Use>(rng.below(8) < 5 ? 0 : 1 + rng.below(2));
   return {kGlobalBase + rng.below(places) * bytes, bytes, static_cast<uint32_t>(rng.below(96)), block, kind};
 }
 
@@ -91,9 +91,9 @@ TEST_CASE("a log that grows long is shortened and loses nothing", "[emulator]") 
   TouchLog log;
   log.begin_block(2);
   for (uint64_t i = 0; i < 300000; ++i) {
-    log.add(kGlobalBase + (i * 7919) % 100000 * 8, 4, 0, static_cast<uint32_t>(i % 64), TouchKind::read);
+    log.add(kGlobalBase + (i * 7919) % 100000 * 8, 4, 0, static_cast<uint32_t>(i % 64), Use::read);
   }
-  log.add(kGlobalBase + 8 * 77, 4, 1, 5, TouchKind::write);
+  log.add(kGlobalBase + 8 * 77, 4, 1, 5, Use::write);
   CHECK(log.barrier().size() == 1);
   const auto touches = log.take();
   CHECK(touches.size() == 100001);

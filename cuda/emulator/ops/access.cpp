@@ -18,10 +18,6 @@ void faulty(Warp& warp, const Instruction& in, uint32_t lane, FaultKind kind, ui
   warp.block.place[lane] = warp.block.nowhere.data();
 }
 
-TouchKind touch_kind(Use use) {
-  return use == Use::read ? TouchKind::read : use == Use::write ? TouchKind::write : TouchKind::atomic;
-}
-
 /// One lane, or adjacent ones whose whole range is fine: everything but the search for what is wrong.
 bool take_run(Warp& warp, const Instruction& in, const Run& run, uint32_t bytes, Use use) {
   Block& block = warp.block;
@@ -40,7 +36,7 @@ bool take_run(Warp& warp, const Instruction& in, const Run& run, uint32_t bytes,
   for_lanes(run.lanes, [&](uint32_t lane) { block.place[lane] = host + (block.address[lane] - run.begin); });
   if (!allocation->read_only()) {
     block.touches.add(run.begin, static_cast<uint32_t>(size), block.pc_of(in),
-                      warp.thread(static_cast<uint32_t>(std::countr_zero(run.lanes))), touch_kind(use));
+                      warp.thread(static_cast<uint32_t>(std::countr_zero(run.lanes))), use);
   }
   return true;
 }
@@ -164,9 +160,6 @@ void report_shared(Warp& warp, const Instruction& in, uint32_t lane, uint32_t of
 uint32_t access_shared(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Use use) {
   Block& block = warp.block;
   count_wavefronts(block, mask, bytes);
-  const SharedShadow::Use kind = use == Use::read    ? SharedShadow::Use::read
-                                 : use == Use::write ? SharedShadow::Use::write
-                                                     : SharedShadow::Use::atomic;
   uint32_t good = mask;
   for_lanes(mask, [&](uint32_t lane) {
     const uint64_t offset = block.address[lane] - kSharedBase;  // addresses below the base become very large
@@ -176,34 +169,41 @@ uint32_t access_shared(Warp& warp, const Instruction& in, uint32_t mask, uint32_
       return faulty(warp, in, lane, outside ? FaultKind::shared_out_of_bounds : FaultKind::shared_misaligned,
                     block.address[lane]);
     }
-    const uint32_t faults =
-        block.shadow.access(warp.thread(lane), static_cast<uint32_t>(offset), bytes, kind);
+    const uint32_t faults = block.shadow.access(warp.thread(lane), static_cast<uint32_t>(offset), bytes, use);
     if (faults != 0) report_shared(warp, in, lane, static_cast<uint32_t>(block.address[lane]), faults);
     block.place[lane] = block.shared.data() + offset;
   });
   return good;
 }
 
-void access_local(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes) {
+uint32_t access_local(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes) {
   const uint64_t size = warp.block.grid.kernel.local_bytes;
+  uint32_t good = mask;
   for_lanes(mask, [&](uint32_t lane) {
     const uint64_t offset = warp.block.address[lane];
-    if (offset > size || bytes > size - offset)
-      return faulty(warp, in, lane, FaultKind::local_out_of_bounds, offset);
-    if ((offset & (bytes - 1)) != 0) return faulty(warp, in, lane, FaultKind::local_misaligned, offset);
+    const bool outside = offset > size || bytes > size - offset;
+    if (outside || (offset & (bytes - 1)) != 0) {
+      good &= ~(uint32_t{1} << lane);
+      return faulty(warp, in, lane, outside ? FaultKind::local_out_of_bounds : FaultKind::local_misaligned,
+                    offset);
+    }
     warp.block.place[lane] = warp.local.data() + lane * size + offset;
   });
+  return good;
 }
 
-void access_param(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes) {
+uint32_t access_param(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes) {
   const auto& parameters = warp.block.grid.launch.parameters;
+  uint32_t good = mask;
   for_lanes(mask, [&](uint32_t lane) {
     const uint64_t offset = warp.block.address[lane];
-    const bool outside = offset > parameters.size() || bytes > parameters.size() - offset;
-    if (outside) return faulty(warp, in, lane, FaultKind::parameter_out_of_bounds, offset);
-    // Parameters are only read: stores to them are refused when a kernel is decoded.
+    if (offset > parameters.size() || bytes > parameters.size() - offset) {
+      good &= ~(uint32_t{1} << lane);
+      return faulty(warp, in, lane, FaultKind::parameter_out_of_bounds, offset);
+    }
     warp.block.place[lane] = const_cast<std::byte*>(parameters.data()) + offset;
   });
+  return good;
 }
 
 uint32_t access_generic(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Use use) {
@@ -220,20 +220,14 @@ uint32_t access_generic(Warp& warp, const Instruction& in, uint32_t mask, uint32
     return inside;
   };
   const uint32_t shared = take(kSharedWindow), local = take(kLocalWindow), param = take(kParamWindow);
+  // There are no atomics of a thread's own memory, and parameters are only read.
+  const uint32_t useless = (use == Use::atomic ? local : 0) | (use != Use::read ? param : 0);
+  for_lanes(useless, [&](uint32_t lane) { faulty(warp, in, lane, FaultKind::bad_operand, address[lane]); });
   uint32_t good = 0;
   if (shared != 0) good |= access_shared(warp, in, shared, bytes, use);
   if (mask != 0) good |= access_global(warp, in, mask, bytes, use);
-  if (use != Use::atomic) {
-    access_local(warp, in, local, bytes);
-    good |= local;
-  }
-  if (use == Use::read) {
-    access_param(warp, in, param, bytes);
-    good |= param;
-  }
-  for_lanes((local | param) & ~good,
-            [&](uint32_t lane) { faulty(warp, in, lane, FaultKind::bad_operand, address[lane]); });
-  return good;
+  return good | access_local(warp, in, local & ~useless, bytes) |
+         access_param(warp, in, param & ~useless, bytes);
 }
 
 }  // namespace gristmill::emulator

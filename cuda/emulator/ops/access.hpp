@@ -1,8 +1,8 @@
 #pragma once
 
-// Checked accesses of a warp to memory. Each function takes the addresses from block.address and leaves in
-// block.place where each lane's bytes are on the host; lanes with a faulty access are sent to memory that
-// nobody reads.
+// Checked accesses of a warp to memory. Each function takes the addresses from block.address, leaves in
+// block.place where each lane's bytes are on the host, and returns the lanes without a fault. Those with one
+// are sent to bytes that are all ones: they may be loaded, and must not be written.
 
 #include <cstdint>
 
@@ -10,19 +10,18 @@
 
 namespace gristmill::emulator {
 
-enum class Use : uint8_t { read, write, atomic };
-
 /// block.address[i] = the address operand of lane i.
 void find_addresses(Warp& warp, const Instruction& in);
 
 /// Of `bytes` a lane. Bounds, alignment, initialisation; notes the ranges for races between blocks; counts
-/// sectors. Returns the lanes without a fault.
+/// sectors.
 uint32_t access_global(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Use use);
 /// The same for shared memory, whose addresses have no window; races inside the block; counts wavefronts.
 uint32_t access_shared(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Use use);
-void access_local(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes);
-void access_param(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes);
-/// Every lane by the window its address lies in. Returns the lanes without a fault.
+uint32_t access_local(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes);
+/// Only to be read.
+uint32_t access_param(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes);
+/// Every lane by the window its address lies in.
 uint32_t access_generic(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Use use);
 
 /// Faults of one access in shared memory, as SharedShadow::access() tells them.

@@ -13,7 +13,7 @@
 namespace gristmill::emulator {
 namespace {
 
-constexpr size_t kMostCopies = 1 << 20;
+constexpr size_t kMostCopies = 1 << 16;  // of a warp
 
 /// The part of a copy that is read, a lane each; the rest becomes zeros.
 uint32_t bytes_read(Warp& warp, const Instruction& in, uint32_t lane) {
@@ -75,13 +75,12 @@ void run_copy(Warp& warp, const Instruction& in, uint32_t mask) {
     if ((target & (in.bytes - 1U)) != 0)
       return block.fault(FaultKind::shared_misaligned, warp, in, lane, block.address[lane]);
     const auto at = static_cast<uint32_t>(target);
-    const uint32_t faults =
-        block.shadow.access(warp.thread(lane), at, in.bytes, SharedShadow::Use::copy_start);
+    const uint32_t faults = block.shadow.access(warp.thread(lane), at, in.bytes, Use::copy);
     if (faults != 0) report_shared(warp, in, lane, at + kSharedBase, faults);
     std::memset(block.shared.data() + at, 0xff, in.bytes);
     if (warp.copies.size() >= kMostCopies) return block.fault(FaultKind::bad_operand, warp, in, lane);
-    warp.copies.push_back(
-        {from[lane], at, warp.copy_groups[lane], static_cast<uint8_t>(lane), in.bytes, sizes[lane]});
+    warp.copies.push_back({from[lane], at, warp.copy_groups[lane], block.pc_of(in), block.barriers_so_far(),
+                           static_cast<uint8_t>(lane), in.bytes, sizes[lane]});
   });
 }
 
@@ -90,7 +89,13 @@ void land(Warp& warp, const AsyncCopy& copy) {
   std::byte* target = block.shared.data() + copy.target;
   std::memset(target, 0, copy.bytes);
   Allocation* allocation = copy.read_bytes > 0 ? block.grid.memory.find(copy.source) : nullptr;
-  if (allocation != nullptr) std::memcpy(target, allocation->at(copy.source), copy.read_bytes);
+  if (allocation != nullptr) {
+    std::memcpy(target, allocation->at(copy.source), copy.read_bytes);
+    // The source may be read at any time until now: after a barrier that is another time than that of the
+    // instruction.
+    if (copy.barriers != block.barriers_so_far() && !allocation->read_only())
+      block.touches.add(copy.source, copy.read_bytes, copy.pc, warp.thread(copy.lane), Use::read);
+  }
   block.shadow.copy_end(warp.thread(copy.lane), copy.target, copy.bytes);
 }
 

@@ -1,5 +1,5 @@
-// atom and red on integers. Those on floating-point numbers are refused at run time as a fault of their own:
-// their result depends on the order of the threads.
+// atom and red on integers. Those on floating-point numbers do nothing but report a fault of their own: their
+// result depends on the order of the threads.
 
 #include <algorithm>
 #include <atomic>
@@ -116,9 +116,8 @@ void decode_atomic(Decoder& d, bool has_result) {
   const bool vector = d.take("v2") || d.take("v4");
   if (vector && !is_float(d.in.type)) d.refuse("vectors are not supported");
   take_scopes(d);
-  d.in.space = d.take("global")                            ? Space::global
-               : d.take("shared") || d.take("shared::cta") ? Space::shared
-                                                           : Space::generic;
+  d.in.space = d.take_space().value_or(Space::generic);
+  if (d.in.space > Space::shared || d.in.space == Space::constant) d.refuse("this space has no atomics");
   const auto operation = d.take_one(names);
   if (!operation.has_value()) d.refuse("operation not supported");
   d.in.mode = *operation;

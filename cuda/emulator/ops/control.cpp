@@ -6,6 +6,7 @@
 #include "emulator/ops/async.hpp"
 #include "emulator/ops/lanes.hpp"
 #include "emulator/ops/operations.hpp"
+#include "emulator/ops/tiles.hpp"
 
 namespace gristmill::emulator {
 namespace {
@@ -42,10 +43,9 @@ void decode_brx(Decoder& d) {
   if (!d.take("idx")) d.refuse("expected .idx");
   d.take("uni");
   d.expect_operands(2, 2);
-  if (d.operand(1).form != Operand::Form::label) d.refuse("expected the label of a table");
+  if (d.operand(1).form != Operand::Form::label) d.refuse("expected the name of a table");
   d.in.src[0] = d.value(0, 32);
   d.in.target = static_cast<uint32_t>(d.operand(1).value);
-  if (d.in.target >= d.kernel().tables.size()) d.refuse("this label is no table of targets");
   d.in.run = run_brx;
 }
 
@@ -93,8 +93,10 @@ void run_barrier(Warp& warp, const Instruction& in, uint32_t mask) {
 }
 
 void run_warp_barrier(Warp& warp, const Instruction& in, uint32_t mask) {
-  const auto named = get<uint32_t>(warp.at(in.src[0]), static_cast<size_t>(std::countr_zero(mask)));
-  if (warp.gather(in, mask, named) != 0) warp.block.shadow.warp_barrier(warp.index);
+  each_tile(warp, in, mask, in.src[0], [&](uint32_t, uint32_t members) {
+    const bool whole = (warp.present & ~members) == 0;
+    warp.block.shadow.warp_barrier(warp.index, whole ? kAllLanes : members);
+  });
 }
 
 void decode_red_barrier(Decoder& d, size_t operands) {
@@ -131,8 +133,6 @@ void decode_barrier(Decoder& d) {
   d.value(0, 32);
   if (d.operands() == 2) d.in.src[1] = d.value(1, 32);
 }
-
-void run_nothing(Warp&, const Instruction&, uint32_t) {}
 
 /// Without effect on results: nanosleep, brkpt, pmevent.
 void decode_nothing(Decoder& d) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <span>
 
 #include "emulator/block.hpp"
 #include "emulator/numeric.hpp"
@@ -26,7 +27,8 @@ const uint32_t* elements(const Warp& warp, const Instruction& in) {
   return warp.block.grid.kernel.vectors.data() + in.vectors;
 }
 
-/// All lanes or none: what the instruction means without some of them is not defined.
+/// All lanes or none: what the instruction means without some of them is not defined. Then it is a fault, and
+/// the results are all ones.
 uint32_t whole_warp(Warp& warp, const Instruction& in, uint32_t mask) {
   const uint32_t here = warp.gather(in, mask, kAllLanes);
   if (here != 0 && here != kAllLanes && warp.live != kAllLanes) {
@@ -35,16 +37,22 @@ uint32_t whole_warp(Warp& warp, const Instruction& in, uint32_t mask) {
   return here;
 }
 
+void set_all_ones(const Warp& warp, std::span<const uint32_t> results, uint32_t mask) {
+  for (const uint32_t result : results)
+    each_lane<uint32_t>(warp.at(result), mask, [](size_t) { return UINT32_MAX; });
+}
+
 /// Each 8 × 8 matrix q has its rows at the addresses of lanes 8q … 8q + 7, 16 bytes each.
 void run_ldmatrix(Warp& warp, const Instruction& in, uint32_t mask) {
   mask = whole_warp(warp, in, mask);
   if (mask == 0) return;
+  if (mask != kAllLanes) return set_all_ones(warp, {elements(warp, in), in.elements}, mask);
   Block& block = warp.block;
   ++block.counters.ldmatrix;
   find_addresses(warp, in);
   const auto rows = static_cast<uint32_t>((uint64_t{1} << (8 * in.elements)) - 1);
   block.place.fill(block.nowhere.data());
-  access_shared(warp, in, rows & mask, 16, Use::read);
+  access_shared(warp, in, rows, 16, Use::read);
   for (uint32_t q = 0; q < in.elements; ++q) {
     std::byte* reg = warp.at(elements(warp, in)[q]);
     const std::byte* const* row = block.place.data() + 8 * q;
@@ -72,12 +80,6 @@ void decode_ldmatrix(Decoder& d) {
   d.kernel().shared_granule = std::min<uint32_t>(d.kernel().shared_granule, 16);
 }
 
-template <Type kType>
-float half(uint32_t bits) {
-  return kType == Type::bf16 ? bf16_to_f32(static_cast<uint16_t>(bits))
-                             : f16_to_f32(static_cast<uint16_t>(bits));
-}
-
 /// A 32-bit float of which 19 bits count.
 float tf32(uint32_t bits) { return std::bit_cast<float>(bits & 0xffffe000u); }
 
@@ -96,8 +98,8 @@ void unpack(const Warp& warp, const uint32_t* regs, Fragments<16>& out) {
     for (size_t lane = 0; lane < kLanes; ++lane) {
       const auto pair = get<uint32_t>(reg, lane);
       float* to = &out.a[lane / 4 + 8 * (r & 1)][lane % 4 * 2 + 8 * (r >> 1)];
-      to[0] = half<kType>(pair);
-      to[1] = half<kType>(pair >> 16);
+      to[0] = half_to_f32(kType, pair);
+      to[1] = half_to_f32(kType, pair >> 16);
     }
   }
   for (size_t r = 0; r < 2; ++r) {
@@ -105,8 +107,8 @@ void unpack(const Warp& warp, const uint32_t* regs, Fragments<16>& out) {
     for (size_t lane = 0; lane < kLanes; ++lane) {
       const auto pair = get<uint32_t>(reg, lane);
       const size_t row = lane % 4 * 2 + 8 * r;
-      out.b[row][lane / 4] = half<kType>(pair);
-      out.b[row + 1][lane / 4] = half<kType>(pair >> 16);
+      out.b[row][lane / 4] = half_to_f32(kType, pair);
+      out.b[row + 1][lane / 4] = half_to_f32(kType, pair >> 16);
     }
   }
 }
@@ -130,8 +132,9 @@ template <Type kType>
 void run_mma(Warp& warp, const Instruction& in, uint32_t mask) {
   mask = whole_warp(warp, in, mask);
   if (mask == 0) return;
-  ++warp.block.counters.mma;
   const uint32_t* regs = elements(warp, in);  // A: 4, B: 2, C: 4, D: 4
+  if (mask != kAllLanes) return set_all_ones(warp, {regs + 10, 4}, mask);
+  ++warp.block.counters.mma;
   constexpr size_t kDepth = kType == Type::tf32 ? 8 : 16;
   Fragments<kDepth> in_order;
   unpack<kType>(warp, regs, in_order);
@@ -161,8 +164,8 @@ void decode_mma(Decoder& d) {
   const Type c = d.take_type(), b = d.take_type(), a = d.take_type(), result = d.take_type();
   if (!d.take("sync") || !d.take("aligned") || !d.take("row") || !d.take("col"))
     d.refuse("expected .sync.aligned….row.col");
-  const bool deep = d.take("m16n8k16"), is_half = a == Type::bf16 || a == Type::f16;
-  if ((deep ? !is_half : !d.take("m16n8k8") || !(is_half || a == Type::tf32)) || a != b || c != Type::f32 ||
+  const bool deep = d.take("m16n8k16"), half = a == Type::bf16 || a == Type::f16;
+  if ((deep ? !half : !d.take("m16n8k8") || !(half || a == Type::tf32)) || a != b || c != Type::f32 ||
       result != Type::f32) {
     d.refuse("supported are m16n8k16 of bf16 or f16 and m16n8k8 of those or tf32, with f32 sums");
   }
@@ -172,7 +175,7 @@ void decode_mma(Decoder& d) {
                               : run_mma<Type::tf32>;
   d.expect_operands(4, 4);
   d.begin_vectors();
-  const bool shallow = is_half && !deep;  // the other half of the depth is zeros
+  const bool shallow = half && !deep;  // the other half of the depth is zeros
   d.vector_values(1, shallow ? 2 : 4, 32);
   if (shallow) d.push_zeros(2);
   d.vector_values(2, shallow ? 1 : 2, 32);
@@ -185,6 +188,7 @@ void decode_mma(Decoder& d) {
 void run_movmatrix(Warp& warp, const Instruction& in, uint32_t mask) {
   mask = whole_warp(warp, in, mask);
   if (mask == 0) return;
+  if (mask != kAllLanes) return set_all_ones(warp, {&in.dst, 1}, mask);
   uint16_t matrix[kCols][kCols];
   for (size_t lane = 0; lane < kLanes; ++lane) {
     const auto pair = get<uint32_t>(warp.at(in.src[0]), lane);

@@ -89,15 +89,14 @@ void move_elements(Warp& warp, const Instruction& in, uint32_t mask) {
 template <Space kSpace, Use kUse>
 void run_access(Warp& warp, const Instruction& in, uint32_t mask) {
   find_addresses(warp, in);
-  uint32_t good = mask;
+  uint32_t good = 0;
   if constexpr (kSpace == Space::global) good = access_global(warp, in, mask, in.bytes, kUse);
   if constexpr (kSpace == Space::shared) good = access_shared(warp, in, mask, in.bytes, kUse);
-  if constexpr (kSpace == Space::local) access_local(warp, in, mask, in.bytes);
-  if constexpr (kSpace == Space::param) access_param(warp, in, mask, in.bytes);
+  if constexpr (kSpace == Space::local) good = access_local(warp, in, mask, in.bytes);
+  if constexpr (kSpace == Space::param) good = access_param(warp, in, mask, in.bytes);
   if constexpr (kSpace == Space::generic) good = access_generic(warp, in, mask, in.bytes, kUse);
-  if (kUse == Use::write)
-    mask &= good;  // what faulty loads give is all ones, what faulty stores write is lost
-  move_elements(warp, in, mask);
+  // What faulty loads give is all ones, what faulty stores write is lost.
+  move_elements(warp, in, kUse == Use::write ? good : mask);
 }
 
 template <Use kUse>
@@ -149,17 +148,10 @@ void take_cache_hints(Decoder& d) {
   }
 }
 
-Space take_space(Decoder& d) {
-  const std::string_view names[] = {"global", "const", "shared", "local", "param"};
-  if (d.take("shared::cta")) return Space::shared;
-  const auto space = d.take_one(names);
-  return space.has_value() ? static_cast<Space>(*space + 1) : Space::generic;
-}
-
 void decode_access(Decoder& d, bool load) {
   d.in.type = d.take_type();
   d.in.elements = d.take("v2") ? 2 : d.take("v4") ? 4 : d.take("v8") ? 8 : 1;
-  d.in.space = take_space(d);
+  d.in.space = d.take_space().value_or(Space::generic);
   take_cache_hints(d);
   if (!load && (d.in.space == Space::param || d.in.space == Space::constant))
     d.refuse("this space is read-only");
@@ -192,8 +184,6 @@ void decode_access(Decoder& d, bool load) {
 
 void decode_ld(Decoder& d) { decode_access(d, true); }
 void decode_st(Decoder& d) { decode_access(d, false); }
-
-void run_nothing(Warp&, const Instruction&, uint32_t) {}
 
 /// Fences: accesses are seen by all at once here.
 void decode_fence(Decoder& d) {

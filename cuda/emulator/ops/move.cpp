@@ -95,13 +95,10 @@ void run_cvta(Warp& warp, const Instruction& in, uint32_t mask) {
   each_lane<uint64_t>(warp.at(in.dst), mask, [&](size_t i) { return get<uint64_t>(a, i) + in.immediate; });
 }
 
-Space take_space(Decoder& d) {
-  const std::string_view names[] = {"global", "const", "shared", "local", "param"};
-  if (const auto space = d.take_one(names)) {
-    return static_cast<Space>(*space + 1);
-  }
-  if (d.take("shared::cta")) return Space::shared;
-  d.refuse("expected a state space");
+Space named_space(Decoder& d) {
+  const auto space = d.take_space();
+  if (!space.has_value()) d.refuse("expected a state space");
+  return *space;
 }
 
 uint64_t window(Space space) {
@@ -115,7 +112,7 @@ void decode_cvta(Decoder& d) {
   d.in.type = d.take_type();
   if (d.in.type != Type::u64) d.refuse("expected .u64");
   const bool to_space = d.take("to");
-  d.in.immediate = window(take_space(d));
+  d.in.immediate = window(named_space(d));
   if (to_space) d.in.immediate = 0 - d.in.immediate;
   d.in.run = run_cvta;
   d.expect_operands(2, 2);
@@ -140,7 +137,7 @@ void run_isspacep(Warp& warp, const Instruction& in, uint32_t mask) {
 }
 
 void decode_isspacep(Decoder& d) {
-  d.in.space = take_space(d);
+  d.in.space = named_space(d);
   d.in.run = run_isspacep;
   d.expect_operands(2, 2);
   d.in.src[0] = d.value(1, 64);

@@ -1,12 +1,13 @@
 #include "emulator/ops/operations.hpp"
 
-#include <unordered_map>
+#include <map>
 
 namespace gristmill::emulator {
+namespace {
 
-Decode find_operation(std::string_view name) {
-  static const std::unordered_map<std::string_view, Decode> kTable = [] {
-    std::unordered_map<std::string_view, Decode> table;
+const std::map<std::string_view, Decode>& all_operations() {
+  static const std::map<std::string_view, Decode> kTable = [] {
+    std::map<std::string_view, Decode> table;
     for (const auto& family :
          {arithmetic_operations(), bit_operations(), compare_operations(), convert_operations(),
           move_operations(), memory_operations(), async_operations(), atomic_operations(),
@@ -15,8 +16,22 @@ Decode find_operation(std::string_view name) {
     }
     return table;
   }();
-  const auto found = kTable.find(name);
-  return found == kTable.end() ? nullptr : found->second;
+  return kTable;
 }
+
+}  // namespace
+
+Decode find_operation(std::string_view name) {
+  const auto found = all_operations().find(name);
+  return found == all_operations().end() ? nullptr : found->second;
+}
+
+std::vector<std::string_view> operation_names() {
+  std::vector<std::string_view> names;
+  for (const auto& [name, decode] : all_operations()) names.push_back(name);
+  return names;
+}
+
+void run_nothing(Warp&, const Instruction&, uint32_t) {}
 
 }  // namespace gristmill::emulator

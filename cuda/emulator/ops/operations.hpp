@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "emulator/decode/decoder.hpp"
 
@@ -18,6 +19,8 @@ struct Operation {
 
 /// The decoder of an instruction's first word; null if there is none.
 Decode find_operation(std::string_view name);
+/// The first words of all instructions, in the order of the alphabet.
+std::vector<std::string_view> operation_names();
 
 std::span<const Operation> arithmetic_operations();
 std::span<const Operation> bit_operations();
@@ -35,6 +38,9 @@ std::span<const Operation> control_operations();
 Handler jump_handler();
 Handler table_jump_handler();
 Handler exit_handler();
+
+/// For instructions without effect on results.
+void run_nothing(Warp& warp, const Instruction& in, uint32_t mask);
 
 /// An unguarded exit, for the end of a kernel.
 Instruction make_exit();

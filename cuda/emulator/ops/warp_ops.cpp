@@ -3,71 +3,66 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 
 #include "emulator/block.hpp"
 #include "emulator/ops/lanes.hpp"
 #include "emulator/ops/operations.hpp"
+#include "emulator/ops/tiles.hpp"
 
 namespace gristmill::emulator {
 namespace {
 
-/// The lanes that execute the instruction, once all that the member mask names are here; 0 if they must wait.
-/// Lanes with another mask than the first, or that their own does not name, are a fault.
-uint32_t members(Warp& warp, const Instruction& in, uint32_t mask, uint32_t slot) {
-  const std::byte* reg = warp.at(slot);
-  const auto named = get<uint32_t>(reg, static_cast<size_t>(std::countr_zero(mask)));
-  const uint32_t here = warp.gather(in, mask, named);
-  for_lanes(here, [&](uint32_t lane) {
-    if (get<uint32_t>(reg, lane) != named || (named >> lane & 1) == 0) {
-      warp.block.fault(FaultKind::divergent_warp, warp, in, lane);
-    }
-  });
-  return here;
-}
-
 enum class Shuffle : uint8_t { up, down, bfly, idx };
 
-void run_shfl(Warp& warp, const Instruction& in, uint32_t mask) {
-  mask = members(warp, in, mask, in.src[3]);
-  if (mask == 0) return;
-  ++warp.block.counters.shuffles;
-  const std::byte *a = warp.at(in.src[0]), *b = warp.at(in.src[1]), *c = warp.at(in.src[2]);
-  std::array<uint32_t, kLanes> values;
-  for (size_t i = 0; i < kLanes; ++i) values[i] = get<uint32_t>(a, i);
-  uint32_t inside = 0;
-  std::array<uint32_t, kLanes> from;
+/// From which lane each lane takes its value, and a bit for those whose source is in range; the others take
+/// their own. source(lane, by, first, segment) tells which, without the bounds: `first` is the first lane of
+/// the lane's part of the warp, `segment` the mask that divides it.
+template <class Source>
+uint32_t find_sources(const Warp& warp, const Instruction& in, std::array<uint32_t, kLanes>& from,
+                      const Source& source) {
+  const std::byte *b = warp.at(in.src[1]), *c = warp.at(in.src[2]);
+  std::array<uint32_t, kLanes> inside;
   for (uint32_t lane = 0; lane < kLanes; ++lane) {
     const uint32_t by = get<uint32_t>(b, lane) & 31, bounds = get<uint32_t>(c, lane);
-    const uint32_t clamp = bounds & 31, segment = bounds >> 8 & 31,
-                   highest = (lane & segment) | (clamp & ~segment);
-    uint32_t source = 0;
-    bool in_range = false;
-    switch (static_cast<Shuffle>(in.mode)) {
-      case Shuffle::up:
-        source = lane - by;
-        in_range = static_cast<int32_t>(source) >= static_cast<int32_t>(highest);
-        break;
-      case Shuffle::down:
-        source = lane + by;
-        in_range = source <= highest;
-        break;
-      case Shuffle::bfly:
-        source = lane ^ by;
-        in_range = source <= highest;
-        break;
-      case Shuffle::idx:
-        source = (lane & segment) | (by & ~segment);
-        in_range = source <= highest;
-        break;
-    }
-    from[lane] = in_range ? source & 31 : lane;
-    inside |= in_range ? uint32_t{1} << lane : 0;
+    const uint32_t clamp = bounds & 31, segment = bounds >> 8 & 31;
+    const uint32_t first = lane & segment, bound = first | (clamp & ~segment);
+    const auto at = static_cast<int32_t>(source(lane, by, first, segment)),
+               limit = static_cast<int32_t>(bound);
+    inside[lane] = (static_cast<Shuffle>(in.mode) == Shuffle::up ? at >= limit : at <= limit) ? 1 : 0;
+    from[lane] = inside[lane] != 0 ? static_cast<uint32_t>(at) & 31 : lane;
   }
-  for_lanes(mask, [&](uint32_t lane) {
-    if ((mask >> from[lane] & 1) == 0) warp.block.fault(FaultKind::absent_lane, warp, in, lane);
+  return lane_bits([&](size_t lane) { return inside[lane] != 0; });
+}
+
+uint32_t find_sources(const Warp& warp, const Instruction& in, std::array<uint32_t, kLanes>& from) {
+  switch (static_cast<Shuffle>(in.mode)) {
+    case Shuffle::up:
+      return find_sources(warp, in, from, [](auto lane, auto by, auto, auto) { return lane - by; });
+    case Shuffle::down:
+      return find_sources(warp, in, from, [](auto lane, auto by, auto, auto) { return lane + by; });
+    case Shuffle::bfly:
+      return find_sources(warp, in, from, [](auto lane, auto by, auto, auto) { return lane ^ by; });
+    case Shuffle::idx:
+      break;
+  }
+  return find_sources(warp, in, from,
+                      [](auto, auto by, auto first, auto segment) { return first | (by & ~segment); });
+}
+
+/// What a lane that does not take part gives is all ones, and a fault.
+void run_shfl(Warp& warp, const Instruction& in, uint32_t mask) {
+  std::array<uint32_t, kLanes> from, values;
+  const uint32_t inside = find_sources(warp, in, from);
+  std::memcpy(values.data(), warp.at(in.src[0]), sizeof values);
+  each_tile(warp, in, mask, in.src[3], [&](uint32_t lanes, uint32_t) {
+    ++warp.block.counters.shuffles;
+    const uint32_t absent = lanes & ~lane_bits([&](size_t i) { return (lanes >> from[i] & 1) != 0; });
+    for_lanes(absent, [&](uint32_t lane) { warp.block.fault(FaultKind::absent_lane, warp, in, lane); });
+    each_lane<uint32_t>(warp.at(in.dst), lanes,
+                        [&](size_t i) { return (absent >> i & 1) != 0 ? UINT32_MAX : values[from[i]]; });
+    if (in.dst2 != kNone) put_predicate(warp.at(in.dst2), lanes, inside);
   });
-  each_lane<uint32_t>(warp.at(in.dst), mask, [&](size_t i) { return values[from[i]]; });
-  if (in.dst2 != kNone) put_predicate(warp.at(in.dst2), mask, inside);
 }
 
 void decode_shfl(Decoder& d) {
@@ -87,20 +82,19 @@ void decode_shfl(Decoder& d) {
 enum class Vote : uint8_t { all, any, uni, ballot };
 
 void run_vote(Warp& warp, const Instruction& in, uint32_t mask) {
-  mask = members(warp, in, mask, in.src[1]);
-  if (mask == 0) return;
-  uint32_t votes = predicate(warp.at(in.src[0]));
-  if (in.source_negated) votes = ~votes;
-  votes &= mask;
-  const auto vote = static_cast<Vote>(in.mode);
-  if (vote == Vote::ballot) {
-    each_lane<uint32_t>(warp.at(in.dst), mask, [&](size_t) { return votes; });
-    return;
-  }
-  const bool result = vote == Vote::all   ? votes == mask
-                      : vote == Vote::any ? votes != 0
-                                          : votes == mask || votes == 0;
-  put_predicate(warp.at(in.dst), mask, result ? kAllLanes : 0);
+  const uint32_t given = predicate(warp.at(in.src[0])) ^ (in.source_negated ? kAllLanes : 0);
+  each_tile(warp, in, mask, in.src[1], [&](uint32_t lanes, uint32_t) {
+    const uint32_t votes = given & lanes;
+    const auto vote = static_cast<Vote>(in.mode);
+    if (vote == Vote::ballot) {
+      each_lane<uint32_t>(warp.at(in.dst), lanes, [&](size_t) { return votes; });
+      return;
+    }
+    const bool result = vote == Vote::all   ? votes == lanes
+                        : vote == Vote::any ? votes != 0
+                                            : votes == lanes || votes == 0;
+    put_predicate(warp.at(in.dst), lanes, result ? kAllLanes : 0);
+  });
 }
 
 void decode_vote(Decoder& d) {
@@ -121,23 +115,20 @@ void decode_vote(Decoder& d) {
 /// Which lanes hold the same value; .all: all of them or none.
 template <class T>
 void run_match(Warp& warp, const Instruction& in, uint32_t mask) {
-  mask = members(warp, in, mask, in.src[1]);
-  if (mask == 0) return;
   std::array<T, kLanes> values;
-  for (size_t i = 0; i < kLanes; ++i) values[i] = get<T>(warp.at(in.src[0]), i);
-  const auto same = [&](size_t lane) {
-    uint32_t bits = 0;
-    for_lanes(mask,
-              [&](uint32_t other) { bits |= values[other] == values[lane] ? uint32_t{1} << other : 0; });
-    return bits;
-  };
-  if (in.mode == 0) {
-    only_lanes<uint32_t>(warp.at(in.dst), mask, same);
-    return;
-  }
-  const bool all = same(static_cast<size_t>(std::countr_zero(mask))) == mask;
-  each_lane<uint32_t>(warp.at(in.dst), mask, [&](size_t) { return all ? mask : 0; });
-  if (in.dst2 != kNone) put_predicate(warp.at(in.dst2), mask, all ? kAllLanes : 0);
+  std::memcpy(values.data(), warp.at(in.src[0]), sizeof values);
+  each_tile(warp, in, mask, in.src[1], [&](uint32_t lanes, uint32_t) {
+    const auto same = [&](size_t lane) {
+      return lanes & lane_bits([&](size_t other) { return values[other] == values[lane]; });
+    };
+    if (in.mode == 0) {
+      only_lanes<uint32_t>(warp.at(in.dst), lanes, same);
+      return;
+    }
+    const bool all = same(static_cast<size_t>(std::countr_zero(lanes))) == lanes;
+    each_lane<uint32_t>(warp.at(in.dst), lanes, [&](size_t) { return all ? lanes : 0; });
+    if (in.dst2 != kNone) put_predicate(warp.at(in.dst2), lanes, all ? kAllLanes : 0);
+  });
 }
 
 void decode_match(Decoder& d) {
@@ -159,35 +150,34 @@ void decode_match(Decoder& d) {
 enum class Reduce : uint8_t { add, min, max, conjunction, disjunction, exclusive };
 
 template <class T>
+T combine(Reduce operation, T a, T b) {
+  switch (operation) {
+    case Reduce::add:
+      return static_cast<T>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
+    case Reduce::min:
+      return std::min(a, b);
+    case Reduce::max:
+      return std::max(a, b);
+    case Reduce::conjunction:
+      return static_cast<T>(a & b);
+    case Reduce::disjunction:
+      return static_cast<T>(a | b);
+    case Reduce::exclusive:
+      return static_cast<T>(a ^ b);
+  }
+  return a;
+}
+
+template <class T>
 void run_redux(Warp& warp, const Instruction& in, uint32_t mask) {
-  mask = members(warp, in, mask, in.src[1]);
-  if (mask == 0) return;
   const std::byte* a = warp.at(in.src[0]);
-  T result = get<T>(a, static_cast<size_t>(std::countr_zero(mask)));
-  for_lanes(mask & (mask - 1), [&](uint32_t lane) {
-    const T x = get<T>(a, lane);
-    switch (static_cast<Reduce>(in.mode)) {
-      case Reduce::add:
-        result = static_cast<T>(static_cast<uint32_t>(result) + static_cast<uint32_t>(x));
-        break;
-      case Reduce::min:
-        result = std::min(result, x);
-        break;
-      case Reduce::max:
-        result = std::max(result, x);
-        break;
-      case Reduce::conjunction:
-        result = static_cast<T>(result & x);
-        break;
-      case Reduce::disjunction:
-        result = static_cast<T>(result | x);
-        break;
-      case Reduce::exclusive:
-        result = static_cast<T>(result ^ x);
-        break;
-    }
+  each_tile(warp, in, mask, in.src[1], [&](uint32_t lanes, uint32_t) {
+    T result = get<T>(a, static_cast<size_t>(std::countr_zero(lanes)));
+    for_lanes(lanes & (lanes - 1), [&](uint32_t lane) {
+      result = combine(static_cast<Reduce>(in.mode), result, get<T>(a, lane));
+    });
+    each_lane<T>(warp.at(in.dst), lanes, [&](size_t) { return result; });
   });
-  each_lane<T>(warp.at(in.dst), mask, [&](size_t) { return result; });
 }
 
 void decode_redux(Decoder& d) {
