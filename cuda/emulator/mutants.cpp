@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <optional>
 #include <utility>
 
 #include "base/str.hpp"
@@ -39,21 +38,13 @@ class Maker {
   }
 
  private:
-  size_t begin(const Statement& statement) const {
-    return static_cast<size_t>(statement.opcode.data() - source_.data());
-  }
-  size_t end(const Statement& statement) const { return source_.find(';', begin(statement)); }
+  size_t offset(std::string_view part) const { return static_cast<size_t>(part.data() - source_.data()); }
+  /// Where the instruction itself begins, behind its guard, and where its semicolon is.
+  size_t begin(const Statement& statement) const { return offset(statement.opcode); }
+  size_t end(const Statement& statement) const { return offset(statement.source) + statement.source.size(); }
 
-  /// Without the instruction; what guards it guards the empty place behind, so it goes too.
   Change without(const Statement& statement, MutantKind kind) const {
-    const size_t from = guard_begin(statement).value_or(begin(statement));
-    return {kind, from, end(statement) - from, ""};
-  }
-
-  /// Where "@%p1" before an instruction begins.
-  std::optional<size_t> guard_begin(const Statement& statement) const {
-    if (statement.guard == kNoRegister) return std::nullopt;
-    return source_.rfind('@', begin(statement));
+    return {kind, offset(statement.source), statement.source.size(), ""};
   }
 
   std::vector<Change> changes(const Statement& statement, uint32_t index) const {
@@ -63,27 +54,33 @@ class Maker {
       return {without(statement, MutantKind::barrier)};
     }
     if (opcode == "cp" && has(statement, "wait_all")) return {without(statement, MutantKind::wait)};
-    if (opcode == "cp" && has(statement, "wait_group") && !statement.operands.empty())
-      return {less_waiting(statement)};
-    if (opcode == "bra" && statement.guard != kNoRegister && statement.operands[0].value > index) {
+    if (opcode == "cp" && has(statement, "wait_group")) return less_waiting(statement);
+    if (opcode == "bra") {
+      const bool forward = first_is(statement, Operand::Form::label) && statement.operands[0].value > index;
+      if (!forward || statement.guard == kNoRegister) return {};
       return {without(statement, MutantKind::branch)};
     }
     return of_access(statement);
   }
 
-  Change less_waiting(const Statement& statement) const {
-    const size_t last = source_.find_last_of("0123456789", end(statement));
-    size_t first = last;
-    while (source_[first - 1] >= '0' && source_[first - 1] <= '9') --first;
-    return {MutantKind::wait, first, last + 1 - first, str(statement.operands[0].value + 1)};
+  static bool first_is(const Statement& statement, Operand::Form form) {
+    return !statement.operands.empty() && statement.operands[0].form == form;
+  }
+
+  std::vector<Change> less_waiting(const Statement& statement) const {
+    if (!first_is(statement, Operand::Form::immediate) || statement.operands[0].is_float) return {};
+    const size_t from = begin(statement);
+    return {{MutantKind::wait, from, end(statement) - from,
+             str("cp.async.wait_group ", statement.operands[0].value + 1)}};
   }
 
   std::vector<Change> of_access(const Statement& statement) const {
     constexpr std::array<std::string_view, 5> kAccesses = {"ld", "st", "cp", "atom", "red"};
     if (std::find(kAccesses.begin(), kAccesses.end(), statement.opcode) == kAccesses.end()) return {};
     std::vector<Change> changes;
-    if (const auto guard = guard_begin(statement)) {
-      changes.push_back({MutantKind::guard, *guard, begin(statement) - *guard, ""});
+    if (statement.guard != kNoRegister) {
+      const size_t from = offset(statement.source);
+      changes.push_back({MutantKind::guard, from, begin(statement) - from, ""});
     }
     if (statement.opcode == "cp" && statement.operands.size() == 4) {
       const size_t comma = source_.rfind(',', end(statement));
@@ -93,12 +90,10 @@ class Maker {
   }
 
   void add(const EntrySyntax& entry, const Statement& statement, const Change& change) {
-    Mutant mutant = {change.kind, std::string(entry.name), statement.text, statement.line,
-                     std::string(source_)};
     const std::string_view old = source_.substr(change.at, change.size);
     const auto lines = static_cast<size_t>(std::count(old.begin(), old.end(), '\n'));
-    mutant.ptx.replace(change.at, change.size, change.text + std::string(lines, '\n'));
-    mutants_.push_back(std::move(mutant));
+    mutants_.push_back({change.kind, std::string(entry.name), statement.text, statement.line, change.at,
+                        change.size, change.text + std::string(lines, '\n')});
   }
 
   std::string_view source_;
@@ -112,6 +107,10 @@ std::string_view to_string(MutantKind kind) {
                                                       "guard left out", "branch left out",
                                                       "copy reads all bytes"};
   return kNames[static_cast<size_t>(kind)];
+}
+
+std::string Mutant::ptx(std::string_view source) const {
+  return str(source.substr(0, at), change, source.substr(at + size));
 }
 
 std::vector<Mutant> mutants(std::string_view ptx) { return Maker(ptx).run(); }

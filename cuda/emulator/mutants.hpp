@@ -1,9 +1,10 @@
 #pragma once
 
-// Damaged copies of a kernel, each without one of the things that keep it right: a barrier, a wait for
+// Damaged variants of a kernel, each without one of the things that keep it right: a barrier, a wait for
 // copies, a check of bounds. Whoever tests a kernel runs all of them: one that shows no fault and gives the
 // right bytes says that the barrier is not needed, or that the shapes of the test do not need it.
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,7 +26,11 @@ struct Mutant {
   MutantKind kind = MutantKind::barrier;
   std::string kernel, instruction;
   uint32_t line = 0;
-  std::string ptx;  ///< the whole text; its lines keep their numbers
+  size_t at = 0, size = 0;  ///< in the text
+  std::string change;       ///< what stands there instead
+
+  /// The whole text, of which this is a mutant, with the change; its lines keep their numbers.
+  std::string ptx(std::string_view source) const;
 };
 
 /// All mutants of all kernels of a text, in its order. Error{input} as parse_ptx().
