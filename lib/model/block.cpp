@@ -111,11 +111,6 @@ void Block::rotate(const Run& run, const Rows& rows, View qk, bool inverse) cons
                               shape_.head_dim, inverse);
 }
 
-void Block::activate(const Run& run, View out, ConstView wide) const {
-  auto& backend = run.device.backend();
-  gated_ ? backend.swiglu(out, wide) : backend.gelu(out, wide);
-}
-
 /// With QK-norm: turned queries and keys from those that the projection gave, which stay.
 void Block::norm_heads(const Run& run, const Rows& rows, Activations& kept) const {
   const View qk = queries_and_keys(run, rows, kept);
@@ -143,10 +138,10 @@ void Block::forward_dense(const Run& run, const Rows& rows, Activations& kept, V
                           ConstView middle) const {
   auto& backend = run.device.backend();
   const View wide = kept.wide.get(run.device.compute(), rows.count, wide_width());
-  wide_->forward(backend, run.weights, wide, norm);
-  if (!out && !run.keep_all) return;
+  if (!out && !run.keep_all) return wide_->forward(backend, run.weights, wide, norm);
   const View activation = activated(run, rows, kept);
-  activate(run, activation, wide);
+  wide_->forward(backend, run.weights, wide, norm,
+                 gated_ ? runtime::Activation::swiglu : runtime::Activation::gelu, activation);
   if (out) down_->forward(backend, run.weights, out, activation, middle);
 }
 
@@ -195,7 +190,7 @@ void Block::backward_dense(const Run& run, const Rows& rows, Activations& kept, 
   auto& backend = run.device.backend();
   const View wide = kept.wide.get(compute, rows.count, wide_width());
   const View activation = activated(run, rows, kept);
-  if (!run.keep_all) activate(run, activation, wide);
+  if (!run.keep_all) gated_ ? backend.swiglu(activation, wide) : backend.gelu(activation, wide);
   const View dactivated = run.work.dactivated.get(compute, rows.count, hidden_dim_);
   down_->backward(backend, run.weights, dactivated, dout, activation);
   const View dwide = run.work.dwide.get(compute, rows.count, wide_width());

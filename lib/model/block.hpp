@@ -102,7 +102,6 @@ class Block {
   void project(const Run& run, const Rows& rows, runtime::ConstView input, Activations& kept) const;
   void norm_heads(const Run& run, const Rows& rows, Activations& kept) const;
   void rotate(const Run& run, const Rows& rows, runtime::View qk, bool inverse) const;
-  void activate(const Run& run, runtime::View out, runtime::ConstView wide) const;
   void finish(const Run& run, const Rows& rows, runtime::ConstView input, Activations& kept,
               runtime::View out) const;
   void forward_dense(const Run& run, const Rows& rows, Activations& kept, runtime::View out,

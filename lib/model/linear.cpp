@@ -62,23 +62,39 @@ Linear Linear::conv1d(const ParameterSet& parameters, const std::string& prefix)
   return result;
 }
 
+runtime::Matmul Linear::product(const Piece& piece, const Weights& weights, View out, ConstView in) const {
+  runtime::Matmul product;
+  product.out = out;
+  product.a = in;
+  product.b = piece.weight.view(weights.parameters);
+  product.transpose_b = outputs_are_rows(piece);
+  product.keep_b = true;
+  if (piece.bias.rows > 0) product.bias = piece.bias.view(weights.parameters);
+  return product;
+}
+
 void Linear::forward(Backend& backend, const Weights& weights, View out, ConstView in,
                      ConstView residual) const {
   int64_t column = 0;
   for (const auto& piece : pieces_) {
-    const bool by_rows = outputs_are_rows(piece);
-    const int64_t width = by_rows ? piece.weight.rows : piece.weight.cols;
-    runtime::Matmul product;
-    product.out = out.col_range(column, width);
-    product.a = in;
-    product.b = piece.weight.view(weights.parameters);
-    product.transpose_b = by_rows;
-    product.keep_b = true;
-    if (piece.bias.rows > 0) product.bias = piece.bias.view(weights.parameters);
+    const int64_t width = outputs_are_rows(piece) ? piece.weight.rows : piece.weight.cols;
+    auto product = this->product(piece, weights, out.col_range(column, width), in);
     if (residual) product.residual = residual.col_range(column, width);
     backend.matmul(product);
     column += width;
   }
+}
+
+void Linear::forward(Backend& backend, const Weights& weights, View out, ConstView in,
+                     runtime::Activation activation, View activated) const {
+  if (pieces_.size() == 1) {
+    auto product = this->product(pieces_.front(), weights, out, in);
+    product.activation = activation;
+    product.activated = activated;
+    return backend.matmul(product);
+  }
+  forward(backend, weights, out, in);
+  activation == runtime::Activation::gelu ? backend.gelu(activated, out) : backend.swiglu(activated, out);
 }
 
 void Linear::backward(Backend& backend, const Weights& weights, View din, ConstView dout,

@@ -33,6 +33,9 @@ class Linear {
   /// out[T,out] = in[T,in] · W (+ bias) (+ residual, which may be out).
   void forward(runtime::Backend& backend, const Weights& weights, runtime::View out, runtime::ConstView in,
                runtime::ConstView residual = {}) const;
+  /// out[T,out] = in · W (+ bias), and `activated` = its activation.
+  void forward(runtime::Backend& backend, const Weights& weights, runtime::View out, runtime::ConstView in,
+               runtime::Activation activation, runtime::View activated) const;
   /// din is overwritten; the weights' gradients are each finished and then added.
   void backward(runtime::Backend& backend, const Weights& weights, runtime::View din, runtime::ConstView dout,
                 runtime::ConstView in) const;
@@ -50,6 +53,8 @@ class Linear {
     Region weight, bias;  ///< bias 1 × out, or 0 × 0
   };
   static Piece piece(const ParameterSet& parameters, const std::string& prefix);
+  runtime::Matmul product(const Piece& piece, const Weights& weights, runtime::View out,
+                          runtime::ConstView in) const;
   /// Whether a row of the weight is an output: not where Conv1D's is held as numbers.
   bool outputs_are_rows(const Piece& piece) const {
     return !conv1d_ || piece.weight.storage == Storage::int8_turned;

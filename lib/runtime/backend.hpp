@@ -19,6 +19,9 @@
 
 namespace gristmill::runtime {
 
+/// What a product writes beside its result.
+enum class Activation { none, gelu, swiglu };
+
 /// out[M,N] = a[M,K] · b[K,N] (+ bias[1,N]) (+ residual[M,N]), or out += the product with `accumulate`.
 /// a, b and out: compute.
 struct Matmul {
@@ -33,6 +36,10 @@ struct Matmul {
   bool keep_b = false;
   ConstView bias;      ///< optional
   ConstView residual;  ///< optional; may be `out` itself
+  /// With an activation: what gelu() (M × N) or swiglu() (M × N/2) would make of `out`, bit for bit. Compute;
+  /// not with accumulate.
+  View activated = {};
+  Activation activation = Activation::none;
 };
 
 /// Grouped-query attention: `heads` query heads share `kv_heads` key and value heads (heads % kv_heads == 0).

@@ -70,6 +70,8 @@ void expect_heads(const char* method, const AttentionShape& shape) {
 
 }  // namespace
 
+void fill(ConstView out, DType real) { expect("fill", "out", out, real, out.rows, out.cols); }
+
 void same_shape(const char* method, ConstView out, ConstView in, DType real) {
   expect(method, "in", in, real, in.rows, in.cols);
   expect(method, "out", out, real, in.rows, in.cols);
@@ -118,6 +120,10 @@ void matmul(const Matmul& args, Types types) {
   if (args.accumulate && (args.bias || args.residual)) {
     fail(Kind::internal, "matmul: accumulate takes neither bias nor residual");
   }
+  if (args.activation == Activation::none) return;
+  if (args.accumulate) fail(Kind::internal, "matmul: accumulate takes no activation");
+  if (args.activation == Activation::swiglu) return swiglu(args.activated, args.out, types);
+  expect_computed("matmul", "activated", args.activated, types, m, n);
 }
 
 void quantize(ConstView out, ConstView weight, bool transposed, Types types) {

@@ -18,6 +18,7 @@ struct Types {
 };
 
 /// Both of the real type, or of any compute type.
+void fill(ConstView out, DType real);
 void same_shape(const char* method, ConstView out, ConstView in, DType real);
 void same_shape_computed(const char* method, ConstView out, ConstView in, Types types);
 void gather_rows(ConstView out, ConstView in, ConstView rows, Types types);

@@ -66,6 +66,9 @@ TEST_CASE("elementary methods keep the contract on every device", "[runtime]") {
   check_contract(elementary_scenarios());
 }
 TEST_CASE("products keep the contract on every device", "[runtime]") { check_contract(product_scenarios()); }
+TEST_CASE("products with activations keep the contract on every device", "[runtime]") {
+  check_contract(fused_scenarios());
+}
 TEST_CASE("weights in int8 keep the contract on every device", "[runtime]") {
   check_contract(int8_scenarios());
 }
@@ -82,6 +85,9 @@ TEST_CASE("elementary methods keep the contract in bf16", "[runtime]") {
   check_half_contract(elementary_scenarios());
 }
 TEST_CASE("products keep the contract in bf16", "[runtime]") { check_half_contract(product_scenarios()); }
+TEST_CASE("products with activations keep the contract in bf16", "[runtime]") {
+  check_half_contract(fused_scenarios());
+}
 TEST_CASE("weights in int8 keep the contract in bf16", "[runtime]") { check_half_contract(int8_scenarios()); }
 TEST_CASE("norms and activations keep the contract in bf16", "[runtime]") {
   check_half_contract(norm_scenarios());

@@ -1,6 +1,7 @@
 #include "scenarios.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -19,7 +20,8 @@ double tolerance_of(const std::string& method) {
       {"sum_rows", 2e-6},
       {"sum_of_squares", 1e-6},
       {"matmul", 4e-6},
-      {"int8_matmul", 2e-4},  // activations of 16 bits: a 65,278th of the largest
+      {"fused_matmul", 8e-6},  // SwiGLU's product of two of them
+      {"int8_matmul", 2e-4},   // activations of 16 bits: a 65,278th of the largest
       {"int8_head", 2e-4},
       {"embedding", 1e-6},
       {"embedding_backward", 2e-6},
@@ -54,6 +56,7 @@ double half_tolerance_of(const std::string& name) {
   // f32, so what counts is how often a value on its way to an output is rounded.
   static const std::map<std::string, int> kRoundings = {
       {"matmul", 1},
+      {"fused_matmul", 3},  // the gate, up, their product
       {"int8_matmul", 1},
       {"rmsnorm", 1},
       {"rmsnorm_backward", 1},
@@ -199,6 +202,32 @@ std::vector<Scenario> product_scenarios(int64_t factor) {
   return all;
 }
 
+std::vector<Scenario> fused_scenarios(int64_t factor) {
+  std::vector<Scenario> all;
+  for (const auto& [rows, cols, depth] : std::vector<std::array<int64_t, 3>>{
+           {1, 2, 3}, {13, 64, 17}, {65, 34, 31}, {70, 128, 1100}, {9, 640, 21}, {200, 192, 40}}) {
+    const int64_t m = rows * factor, n = cols, k = depth;
+    for (const auto activation : {Activation::gelu, Activation::swiglu}) {
+      const bool gelu = activation == Activation::gelu;
+      const std::string name =
+          str("fused_matmul ", m, " x ", n, " x ", k, gelu ? " with GELU" : " with SwiGLU");
+      all.push_back({name, tolerance_of("fused_matmul"), [=](Lab& lab) {
+                       Matmul args;
+                       args.a = lab.computed(m, k, 0.5);
+                       args.b = lab.computed(n, k, 0.5);
+                       args.transpose_b = true;
+                       args.out = lab.computed(m, n);
+                       args.bias = lab.real(1, n);
+                       args.activated = lab.computed(m, gelu ? n : n / 2);
+                       args.activation = activation;
+                       lab.backend().matmul(args);
+                       return Outputs{lab.read(args.out), lab.read(args.activated)};
+                     }});
+    }
+  }
+  return all;
+}
+
 std::vector<Scenario> norm_scenarios(int64_t factor) {
   std::vector<Scenario> all;
   for (const auto& [rows, cols] :
@@ -334,9 +363,9 @@ std::vector<Scenario> head_scenarios(int64_t factor) {
 
 std::vector<Scenario> all_scenarios(int64_t factor) {
   std::vector<Scenario> all;
-  for (auto part : {elementary_scenarios(factor), product_scenarios(factor), int8_scenarios(factor),
-                    norm_scenarios(factor), attention_scenarios(factor), expert_scenarios(factor),
-                    head_scenarios(factor)})
+  for (auto part : {elementary_scenarios(factor), product_scenarios(factor), fused_scenarios(factor),
+                    int8_scenarios(factor), norm_scenarios(factor), attention_scenarios(factor),
+                    expert_scenarios(factor), head_scenarios(factor)})
     all.insert(all.end(), part.begin(), part.end());
   return all;
 }

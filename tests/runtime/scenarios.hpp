@@ -21,6 +21,7 @@ struct Scenario {
 /// `factor` multiplies the rows, so that even small methods are worth several threads.
 std::vector<Scenario> elementary_scenarios(int64_t factor = 1);
 std::vector<Scenario> product_scenarios(int64_t factor = 1);
+std::vector<Scenario> fused_scenarios(int64_t factor = 1);
 std::vector<Scenario> int8_scenarios(int64_t factor = 1);
 std::vector<Scenario> norm_scenarios(int64_t factor = 1);
 std::vector<Scenario> attention_scenarios(int64_t factor = 1);

@@ -42,6 +42,7 @@ double row_cost(int64_t cols, double nanoseconds) { return static_cast<double>(c
 }  // namespace
 
 void CpuBackend::fill(View out_view, double value) {
+  checks::fill(out_view, DType::f32);
   Matrix<float> out(out_view);
   flatten(out);
   each_run(out.rows, out.cols, 0.1, [&](int64_t r, int64_t first, int64_t count) {

@@ -20,6 +20,8 @@ struct Operand {
 /// neighbours.
 struct ProductBlock {
   int64_t rows = 0, cols = 0, depth = 0;
+  /// Columns from `split` on (a multiple of tile_cols) lie `gap` further in b, out, bias and residual.
+  int64_t split = INT64_MAX, gap = 0;
   Operand a, b;
   const float* packed_b = nullptr;  ///< b in panels (see Products); or null: `b` is packed here
   void* out = nullptr;

@@ -1,5 +1,6 @@
 // Splits products over threads: large ones pack b once for all and cut out into blocks; products of few rows
-// (decoding) read b just once, from its kept panels, or each thread packing its own in cache.
+// (decoding) read b just once, from its kept panels, or each thread packing its own in cache. An activation
+// is made of a block as soon as that is written, from cache.
 
 #include <algorithm>
 #include <vector>
@@ -103,19 +104,36 @@ const float* CpuBackend::kept_panels(const ConstView& b, bool transposed, int64_
   return panels->floats.get();
 }
 
+/// With SwiGLU a block is as many columns of the gate and the same of `up`.
 void CpuBackend::product_blocks(const Matmul& args, const float* packed_b, int64_t block_rows,
                                 int64_t block_cols) {
-  const int64_t across = (args.out.cols + block_cols - 1) / block_cols, depth = depth_of(args);
+  const int64_t halves = args.activation == Activation::swiglu ? 2 : 1, cols = args.out.cols / halves;
+  block_cols = round_up(block_cols / halves, products_.tile_cols);
+  const int64_t across = (cols + block_cols - 1) / block_cols, depth = depth_of(args);
   const int64_t down = (args.out.rows + block_rows - 1) / block_rows;
   const double work = static_cast<double>(args.out.rows * args.out.cols) * static_cast<double>(depth);
   each_block(across * down, 1, work / 50 / static_cast<double>(across * down), [&](int64_t i, int64_t) {
-    const int64_t row = i / across * block_rows, col = i % across * block_cols;
-    ProductBlock block = block_of(args, row, std::min(block_rows, args.out.rows - row), col,
-                                  std::min(block_cols, args.out.cols - col));
+    const int64_t row = i / across * block_rows, rows = std::min(block_rows, args.out.rows - row);
+    const int64_t col = i % across * block_cols, width = std::min(block_cols, cols - col);
+    ProductBlock block = block_of(args, row, rows, col, halves * width);
+    if (halves == 2) {
+      block.split = width;
+      block.gap = cols - width;
+    }
     if (packed_b != nullptr) block.packed_b = packed_b + col * steps_of(products_, depth);
     block.scratch = thread_scratch(products_.scratch(block.rows, block.cols, depth, packed_b != nullptr));
     products_.product(block);
+    activate(args, row, rows, col, width);
   });
+}
+
+/// The activation of a block of out; with SwiGLU the block of the gate.
+void CpuBackend::activate(const Matmul& args, int64_t row, int64_t rows, int64_t col, int64_t cols) {
+  if (args.activation == Activation::none) return;
+  const View result = args.activated.row_range(row, rows).col_range(col, cols);
+  const ConstView in = ConstView(args.out).row_range(row, rows);
+  if (args.activation == Activation::gelu) return gelu_rows(result, in.col_range(col, cols));
+  swiglu_rows(result, in.col_range(col, cols), in.col_range(args.activated.cols + col, cols));
 }
 
 void CpuBackend::product(const Matmul& args, const float* packed_b) {
@@ -137,10 +155,22 @@ void CpuBackend::product(const Matmul& args, const float* packed_b) {
   product_blocks(args, packed_b, block_rows, block_cols);
 }
 
+/// Whether product_blocks() makes the activation: the gate's and up's columns stand in panels of their own.
+bool CpuBackend::makes_activation(const Matmul& args) const {
+  if (args.b.dtype == DType::i8) return false;
+  return args.activation != Activation::swiglu || args.activated.cols % products_.tile_cols == 0;
+}
+
 void CpuBackend::matmul(const Matmul& args) {
   checks::matmul(args, types_);
-  product(args, args.keep_b ? kept_panels(args.b, args.transpose_b, args.out.rows) : nullptr);
+  const float* packed = args.keep_b ? kept_panels(args.b, args.transpose_b, args.out.rows) : nullptr;
+  Matmul now = args;
+  if (!makes_activation(args)) now.activation = Activation::none;
+  product(now, packed);
   written(args.out);
+  if (args.activation == Activation::none) return;
+  if (now.activation == args.activation) return written(args.activated);
+  args.activation == Activation::gelu ? gelu(args.activated, args.out) : swiglu(args.activated, args.out);
 }
 
 }  // namespace gristmill::runtime::cpu

@@ -160,24 +160,30 @@ int64_t product_scratch(int64_t rows, int64_t cols, int64_t depth, bool packed) 
   return padded(rows * pass, 16) + sums;
 }
 
-/// One pass of all rows with one column panel: the sums of panel of rows m are at m · kTileCols.
+/// Where column n of a block lies.
+GRISTMILL_INLINE int64_t place_of(const ProductBlock& args, int64_t n) {
+  return n < args.split ? n : n + args.gap;
+}
+
+/// One pass of all rows with the panel of columns n on: the sums of panel of rows m are at m · kTileCols.
 template <class Format, class Element>
 GRISTMILL_INLINE void panel_pass(const ProductBlock& args, int64_t first, int64_t pass, int64_t n,
                                  const float* packed_a, const float* panel, float* sums) {
   Element* out = static_cast<Element*>(args.out);
   const bool last = first + pass == steps_of<Format>(args.depth), single = first == 0 && last;
   const bool plain = single && !args.accumulate && !args.bias && !args.residual && n + kTileCols <= args.cols;
+  const int64_t place = place_of(args, n);
   for (int64_t m = 0; m < args.rows; m += kTileRows) {
     const int64_t height = lesser(kTileRows, args.rows - m), width = lesser(kTileCols, args.cols - n);
     if (plain) {  // no epilogue: the tile goes where it belongs
       kTiles<Format, Element>[height](pass, packed_a + m * pass, height, panel, kTileCols,
-                                      out + m * args.out_stride + n, args.out_stride, false);
+                                      out + m * args.out_stride + place, args.out_stride, false);
       continue;
     }
     float* c = single ? sums : sums + m * kTileCols;
     kTiles<Format, float>[height](pass, packed_a + m * pass, height, panel, kTileCols, c, kTileCols,
                                   first > 0);
-    if (last) finish_tile(args, out, c, m, n, height, width);
+    if (last) finish_tile(args, out, c, m, place, height, width);
   }
 }
 
@@ -200,7 +206,7 @@ void packed_product(const ProductBlock& args) {
     pack_a<Format>(packed_a, args, first * Format::kStep, depth_of<Format>(args, first, pass));
     for (int64_t n = 0; n < args.cols; n += kTileCols) {
       panel_pass<Format, Element>(args, first, pass, n, packed_a,
-                                  args.packed_b + n * steps + first * kTileCols,
+                                  args.packed_b + place_of(args, n) * steps + first * kTileCols,
                                   single ? sums : sums + n * args.rows);
     }
     first += pass;
@@ -219,11 +225,11 @@ void passing_product(const ProductBlock& args) {
                    depth_of<Format>(args, first, kOwnPass));
   }
   for (int64_t n = 0; n < args.cols; n += kTileCols) {
-    const int64_t width = lesser(kTileCols, args.cols - n);
+    const int64_t width = lesser(kTileCols, args.cols - n), place = place_of(args, n);
     int64_t first = 0;
     do {
       const int64_t pass = lesser(kOwnPass, steps - first), k = first * Format::kStep;
-      const char* from = args.b.transposed ? element(args.b, n, k) : element(args.b, k, n);
+      const char* from = args.b.transposed ? element(args.b, place, k) : element(args.b, k, place);
       if (args.b.transposed && first + 2 * kOwnPass <= steps) {
         for (int64_t r = 0; r < width; ++r) {
           for (int64_t i = 0; i < kOwnPass * Format::kStep * bytes; i += 64)

@@ -20,7 +20,10 @@ class ReferenceBackend : public Backend {
  public:
   static constexpr DType kReal = sizeof(Real) == 8 ? DType::f64 : DType::f32;
 
-  void fill(View out, double value) override { reference::fill<Real>(out, static_cast<Real>(value)); }
+  void fill(View out, double value) override {
+    checks::fill(out, kReal);
+    reference::fill<Real>(out, static_cast<Real>(value));
+  }
   void copy(View out, ConstView in) override {
     if (in.dtype == DType::i32 && out.dtype == DType::i32) {
       checks::same_shape("copy", out, in, DType::i32);
@@ -55,6 +58,8 @@ class ReferenceBackend : public Backend {
     Matmul plain = args;
     plain.b = b.view();
     reference::matmul<Real>(plain);
+    if (args.activation == Activation::gelu) gelu(args.activated, args.out);
+    if (args.activation == Activation::swiglu) swiglu(args.activated, args.out);
   }
   void quantize(View out, ConstView weight, bool transposed) override {
     checks::quantize(out, weight, transposed, kReal);
