@@ -49,14 +49,16 @@ std::vector<Scenario> attention_scenarios(int64_t factor) {
                      return Outputs{lab.read(dq), lab.read(dk), lab.read(dv)};
                    }});
     all.push_back({str("cached_attention ", name), tolerance_of("cached_attention"), [=](Lab& lab) {
-                     const int64_t capacity = 150;
+                     const int32_t capacity = 150;
                      std::vector<int32_t> sequence, length;
                      for (int32_t i = 0; i < 40; ++i) {  // a prompt in sequence 2, single rows elsewhere
                        sequence.push_back(i < 30 ? 2 : i % 2);
                        length.push_back(i < 30 ? 20 + i : i < 34 ? 1 : 3 * i);
                      }
-                     const View q = lab.computed(40, width), k = lab.computed(3 * capacity, kv),
-                                v = lab.computed(3 * capacity, kv), out = lab.computed(40, width);
+                     sequence.push_back(2);  // and one that sees the cache to its end
+                     length.push_back(capacity);
+                     const View q = lab.computed(41, width), k = lab.computed(3 * capacity, kv),
+                                v = lab.computed(3 * capacity, kv), out = lab.computed(41, width);
                      lab.backend().cached_attention(out, q, k, v, lab.ints(sequence), lab.ints(length),
                                                     capacity, shape);
                      return Outputs{lab.read(out)};

@@ -12,9 +12,10 @@
 namespace gristmill::runtime::cpu {
 namespace {
 
-/// Loads one word of each line of `rows` rows from `first` on, `bytes` of each, in order: the hardware runs
+/// Loads one word of each line of `rows` rows from `first` on, `cols` of each, in order: the hardware runs
 /// ahead of such loads, as it does not of loads here and there, or of prefetches.
-GRISTMILL_INLINE void touch_rows(const Operand& m, int64_t first, int64_t rows, int64_t bytes) {
+GRISTMILL_INLINE void touch_rows(const Operand& m, int64_t first, int64_t rows, int64_t cols) {
+  const int64_t bytes = cols * bytes_of(m);
   for (int64_t r = first; r < first + rows; ++r) {
     const char* row = element(m, r, 0);
     for (int64_t i = 0; i < bytes; i += 64) asm volatile("" : : "r"(row[i]));
@@ -61,11 +62,11 @@ void attention_row(const AttentionBlock& args, int64_t kv_heads) {
   };
   for (int64_t h = 0; h < kv_heads; ++h)
     begin_few<Format>(head_of(h), scratch.of(h), scratch.highest(h), scratch.total(h));
-  const int64_t keys = args.first_length, bytes = kv_heads * args.head_dim * bytes_of(args.k);
+  const int64_t keys = args.first_length, cols = kv_heads * args.head_dim;
   for (int64_t key = 0; key < keys; key += kKeyBlock) {
     const int64_t block = lesser(kKeyBlock, keys - key);
-    touch_rows(args.k, key, block, bytes);
-    touch_rows(args.v, key, block, bytes);
+    touch_rows(args.k, key, block, cols);
+    touch_rows(args.v, key, block, cols);
     for (int64_t h = 0; h < kv_heads; ++h)
       few_block<Format>(head_of(h), scratch.of(h), scratch.highest(h), scratch.total(h), key, block);
   }
