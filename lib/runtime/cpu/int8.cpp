@@ -37,6 +37,7 @@ void CpuBackend::quantize(View out, ConstView weight_view, bool transposed) {
     }
     kernels_.int8.pack_strip(to, turned, depth, rows, depth);
   });
+  written(out);
 }
 
 /// All rows of a, a tile behind the other.
