@@ -192,6 +192,14 @@ std::string read_file(const std::string& path, uint64_t limit) {
   return content;
 }
 
+std::string kernel_file(const std::string& path) {
+  try {
+    return read_file(path);
+  } catch (const Error&) {
+    return "";
+  }
+}
+
 void write_file(const std::string& path, std::string_view content) {
   OutputFile file(path);
   file.write(content);

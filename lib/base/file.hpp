@@ -63,6 +63,8 @@ void remove_temporaries_on_signals();
 
 /// The whole of a file. Larger than `limit` bytes is an error.
 std::string read_file(const std::string& path, uint64_t limit = UINT64_MAX);
+/// A file of the kernel's, in /proc or /sys; empty if it cannot be read, as that of a process that has ended.
+std::string kernel_file(const std::string& path);
 /// Writes a file whole or not at all.
 void write_file(const std::string& path, std::string_view content);
 /// Renames with fsync of the folder, so that the new name survives a power cut.

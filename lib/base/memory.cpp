@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
+#include "base/file.hpp"
 #include "base/str.hpp"
 
 namespace gristmill {
@@ -13,14 +12,6 @@ namespace gristmill {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A file of the kernel's, whose size is not known before it is read; empty if there is none.
-std::string kernel_file(const fs::path& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 /// The number behind `key` on the line that starts with it.
 std::optional<uint64_t> number_after(std::string_view text, std::string_view key) {

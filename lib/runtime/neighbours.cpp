@@ -4,22 +4,14 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <system_error>
 #include <utility>
 
+#include "base/file.hpp"
 #include "base/str.hpp"
 
 namespace gristmill::runtime {
 namespace {
-
-std::string kernel_file(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 /// Of /proc/NUMBER/stat: nothing when there is no such process.
 struct Stat {

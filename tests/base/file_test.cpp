@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/str.hpp"
 #include "support/catch.hpp"
 #include "support/scratch.hpp"
 #include "support/streams.hpp"
@@ -129,6 +130,18 @@ TEST_CASE("a file is read whole, and not beyond its limit", "[base]") {
   CHECK_THROWS_AS(read_file(folder.file("big"), 199999), Error);
   CHECK_THROWS_WITH(read_file(folder.file("absent")), test::contains("No such file"));
   CHECK_THROWS_AS(read_file(folder.path().string()), Error);
+}
+
+TEST_CASE("a file of the kernel is read whole, and one that is not there is empty", "[base]") {
+  const auto status = kernel_file("/proc/self/status");
+  CHECK(status.starts_with("Name:"));
+  CHECK(status.find(str("\nPid:\t", ::getpid(), "\n")) != std::string::npos);
+  const test::ScratchFolder folder;
+  CHECK(kernel_file(folder.file("absent")).empty());
+  CHECK(kernel_file(folder.path().string()).empty());
+  const std::string content(200000, 'x');
+  write_file(folder.file("large"), content);
+  CHECK(kernel_file(folder.file("large")) == content);
 }
 
 TEST_CASE("lines come without their newline, and the last need not have one", "[base]") {
