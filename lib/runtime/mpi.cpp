@@ -169,7 +169,7 @@ class MpiCollective final : public Collective {
       if (!seen_gone) seen_gone = Clock::now();
       if (Clock::now() - *seen_gone < kLaunchersTime) continue;
       fail(Kind::device, "rank ", *ended, " (process ", neighbours_->process(*ended).number,
-           ") is gone; no checkpoint was begun, start again with --resume");
+           ") is gone; go on from the last checkpoint, if there is one, with --resume");
     }
   }
 

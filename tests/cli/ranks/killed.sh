@@ -36,4 +36,4 @@ kill_one() {  # SCRIPT WORDS: rank 1 of 3 is killed
   [ -z "$(ls -A run/checkpoints)" ]
 }
 kill_one rank.sh "rank 1 with PID .* exited on *signal 9"
-kill_one wrapped.sh "pretrain: rank 1 (process [0-9]*) is gone; no checkpoint was begun"
+kill_one wrapped.sh "pretrain: rank 1 (process [0-9]*) is gone; go on from the last checkpoint, if there is one, with --resume"
