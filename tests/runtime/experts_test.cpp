@@ -2,10 +2,10 @@
 
 #include <cmath>
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "base/error.hpp"
+#include "differences.hpp"
 #include "lab.hpp"
 #include "support/catch.hpp"
 
@@ -21,38 +21,6 @@ Routing room_for(Lab& lab, int64_t tokens, int64_t experts, int64_t chosen) {
   return {lab.real(tokens, experts), lab.real(tokens, 1),   whole(tokens, chosen),
           lab.real(tokens, chosen),  whole(experts + 1, 1), whole(tokens * chosen, 1),
           whole(tokens, chosen),     lab.real(1, experts),  lab.real(1, experts)};
-}
-
-std::vector<double> differences(Lab& lab, View input, const std::function<double()>& loss) {
-  constexpr double kStep = 1e-5;
-  auto values = lab.read(input);
-  std::vector<double> gradient;
-  for (double& value : values) {
-    const double kept = value;
-    const auto at = [&](double moved) {
-      value = moved;
-      write_real(lab.device(), input, values);
-      return loss();
-    };
-    gradient.push_back((at(kept + kStep) - at(kept - kStep)) / (2 * kStep));
-    value = kept;
-  }
-  write_real(lab.device(), input, values);
-  return gradient;
-}
-
-void check_close(const std::vector<double>& analytic, const std::vector<double>& slopes) {
-  REQUIRE(analytic.size() == slopes.size());
-  for (size_t i = 0; i < analytic.size(); ++i) {
-    INFO("element " << i);
-    CHECK(std::abs(analytic[i] - slopes[i]) <= 1e-7 * (1 + std::abs(slopes[i])));
-  }
-}
-
-double dot(const std::vector<double>& a, const std::vector<double>& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
-  return sum;
 }
 
 }  // namespace
@@ -211,21 +179,6 @@ TEST_CASE("kept panels of experts follow their weights", "[runtime]") {
     CHECK((std::vector<double>(after.begin(), after.begin() + 3) ==
            std::vector<double>(before.begin(), before.begin() + 3)));
     CHECK((std::vector<double>(after.begin() + 3, after.end()) == std::vector<double>(3)));
-  }
-}
-
-TEST_CASE("an expert's gradient is finished before it is added", "[runtime]") {
-  const auto device = open_cpu_at(available_isas().back(), 2);
-  Lab lab(*device);
-  const View dout = lab.real(300, 8), a = lab.real(300, 16), offsets = lab.ints({0, 100, 300});
-  const View sum = lab.values(1, 256, std::vector<double>(256)), onto = lab.real(1, 256);
-  const auto before = lab.read(onto);
-  const auto first = [](View stack) { return View(stack.col_range(0, 128).reshaped(8, 16)); };
-  lab.backend().grouped_matmul_gradient(first(sum), 128, dout, a, offsets);
-  lab.backend().grouped_matmul_gradient(first(onto), 128, dout, a, offsets);
-  const auto alone = lab.read(sum), added = lab.read(onto);
-  for (size_t i = 0; i < added.size(); ++i) {
-    CHECK(static_cast<float>(added[i]) == static_cast<float>(before[i]) + static_cast<float>(alone[i]));
   }
 }
 

@@ -1,10 +1,11 @@
 // Every backward of the f64 reference against central differences of its forward. The other devices are
 // compared with the reference.
 
-#include <cmath>
-#include <functional>
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
+#include "differences.hpp"
 #include "lab.hpp"
 #include "support/catch.hpp"
 
@@ -12,40 +13,6 @@ using namespace gristmill::runtime;
 using namespace gristmill::runtime::test;
 
 namespace {
-
-/// d loss / d input for every element, by differences of a loss that reruns the forward.
-std::vector<double> numeric(Lab& lab, View input, const std::function<double()>& loss) {
-  constexpr double kStep = 1e-5;
-  auto values = lab.read(input);
-  std::vector<double> gradient;
-  for (double& value : values) {
-    const double kept = value;
-    value = kept + kStep;
-    write_real(lab.device(), input, values);
-    const double above = loss();
-    value = kept - kStep;
-    write_real(lab.device(), input, values);
-    const double below = loss();
-    value = kept;
-    gradient.push_back((above - below) / (2 * kStep));
-  }
-  write_real(lab.device(), input, values);
-  return gradient;
-}
-
-double dot(const std::vector<double>& a, const std::vector<double>& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
-  return sum;
-}
-
-void check_close(const std::vector<double>& analytic, const std::vector<double>& differences) {
-  REQUIRE(analytic.size() == differences.size());
-  for (size_t i = 0; i < analytic.size(); ++i) {
-    INFO("element " << i);
-    CHECK(std::abs(analytic[i] - differences[i]) <= 1e-7 * (1 + std::abs(differences[i])));
-  }
-}
 
 View zeros(Lab& lab, int64_t rows, int64_t cols) {
   return lab.values(rows, cols, std::vector<double>(static_cast<size_t>(rows * cols), 0.0));
@@ -67,8 +34,8 @@ TEST_CASE("gradients of the norms match differences", "[runtime]") {
   };
   rms_loss();
   lab.backend().rmsnorm_backward(din, false, dweight, dout, in, weight, rstd);
-  check_close(lab.read(din), numeric(lab, in, rms_loss));
-  check_close(lab.read(dweight), numeric(lab, weight, rms_loss));
+  check_close(lab.read(din), differences(lab, in, rms_loss));
+  check_close(lab.read(dweight), differences(lab, weight, rms_loss));
   const auto layer_loss = [&] {
     lab.backend().layernorm(out, moments, in, weight, bias, 1e-2);
     return dot(lab.read(out), upstream);
@@ -76,9 +43,9 @@ TEST_CASE("gradients of the norms match differences", "[runtime]") {
   layer_loss();
   lab.backend().fill(dweight, 0);
   lab.backend().layernorm_backward(din, false, dweight, dbias, dout, in, weight, moments);
-  check_close(lab.read(din), numeric(lab, in, layer_loss));
-  check_close(lab.read(dweight), numeric(lab, weight, layer_loss));
-  check_close(lab.read(dbias), numeric(lab, bias, layer_loss));
+  check_close(lab.read(din), differences(lab, in, layer_loss));
+  check_close(lab.read(dweight), differences(lab, weight, layer_loss));
+  check_close(lab.read(dbias), differences(lab, bias, layer_loss));
 }
 
 TEST_CASE("gradients of activations, rotary positions and embeddings match differences", "[runtime]") {
@@ -91,7 +58,7 @@ TEST_CASE("gradients of activations, rotary positions and embeddings match diffe
     return dot(lab.read(out), lab.read(dout));
   };
   lab.backend().swiglu_backward(dgate_up, dout, gate_up);
-  check_close(lab.read(dgate_up), numeric(lab, gate_up, swiglu_loss));
+  check_close(lab.read(dgate_up), differences(lab, gate_up, swiglu_loss));
 
   const View in = lab.real(2, 3, 2), din = lab.real(2, 3);
   const auto gelu_loss = [&] {
@@ -99,7 +66,7 @@ TEST_CASE("gradients of activations, rotary positions and embeddings match diffe
     return dot(lab.read(out), lab.read(dout));
   };
   lab.backend().gelu_backward(din, dout, in);
-  check_close(lab.read(din), numeric(lab, in, gelu_loss));
+  check_close(lab.read(din), differences(lab, in, gelu_loss));
 
   const View x = lab.real(2, 8), turned = lab.real(2, 8), upstream = lab.real(2, 8),
              positions = lab.ints({3, 11});
@@ -111,7 +78,7 @@ TEST_CASE("gradients of activations, rotary positions and embeddings match diffe
     return dot(lab.read(turned), weights);
   };
   lab.backend().rotary(upstream, positions, frequency, 2, 4, true);
-  check_close(lab.read(upstream), numeric(lab, x, rotary_loss));
+  check_close(lab.read(upstream), differences(lab, x, rotary_loss));
 
   const View table = lab.real(4, 3), dtable = zeros(lab, 4, 3), ids = lab.ints({2, 2}), rows = lab.real(2, 3);
   const auto embedding_loss = [&] {
@@ -119,7 +86,7 @@ TEST_CASE("gradients of activations, rotary positions and embeddings match diffe
     return dot(lab.read(rows), lab.read(dout));
   };
   lab.backend().embedding_backward(dtable, dout, ids);
-  check_close(lab.read(dtable), numeric(lab, table, embedding_loss));
+  check_close(lab.read(dtable), differences(lab, table, embedding_loss));
 }
 
 TEST_CASE("gradients of attention match differences", "[runtime]") {
@@ -136,9 +103,9 @@ TEST_CASE("gradients of attention match differences", "[runtime]") {
   };
   loss();
   lab.backend().attention_backward(dq, dk, dv, dout, q, k, v, out, lse, starts, shape);
-  check_close(lab.read(dq), numeric(lab, q, loss));
-  check_close(lab.read(dk), numeric(lab, k, loss));
-  check_close(lab.read(dv), numeric(lab, v, loss));
+  check_close(lab.read(dq), differences(lab, q, loss));
+  check_close(lab.read(dk), differences(lab, k, loss));
+  check_close(lab.read(dv), differences(lab, v, loss));
 }
 
 TEST_CASE("gradients of the head match differences for each of its values", "[runtime]") {
@@ -163,7 +130,7 @@ TEST_CASE("gradients of the head match differences for each of its values", "[ru
     };
     lab.backend().head_backward(dhidden, true, dweight, {}, hidden, weight, targets, gradients, 0.7);
     INFO("value " << wanted);
-    check_close(lab.read(dhidden), numeric(lab, hidden, loss));
-    check_close(lab.read(dweight), numeric(lab, weight, loss));
+    check_close(lab.read(dhidden), differences(lab, hidden, loss));
+    check_close(lab.read(dweight), differences(lab, weight, loss));
   }
 }

@@ -144,6 +144,12 @@ std::vector<Accumulation> accumulations() {
                    lab.backend().layernorm_backward(lab.real(300, 45), false, target, lab.real(1, 45), x, x,
                                                     w, moments);
                  }});
+  all.push_back({"grouped_matmul_gradient", 1, 2 * 8 * 45, [](Lab& lab, View target) {
+                   const int64_t expert = 8 * 45;
+                   const View offsets = lab.ints({0, 100, 1200});
+                   lab.backend().grouped_matmul_gradient(target.col_range(0, expert).reshaped(8, 45), expert,
+                                                         lab.real(1200, 8), lab.real(1200, 45), offsets);
+                 }});
   all.push_back(
       {"head_backward", 9, 45, [](Lab& lab, View target) {
          const View hidden = lab.real(900, 45), weight = lab.real(9, 45), ids = lab.random_ints(900, 9);
