@@ -8,11 +8,11 @@
 
 #include <cstdint>
 
+#include "runtime/int8_layout.hpp"
 #include "runtime/tensor.hpp"
 
 namespace gristmill::runtime {
 
-constexpr int64_t kInt8StripRows = 32, kInt8Group = 4, kInt8GroupBytes = kInt8StripRows * kInt8Group;
 /// Longest row: 65,536 products of a byte and a weight fit into 32 bits.
 constexpr int64_t kInt8MostCols = 65536;
 

@@ -3,6 +3,7 @@
 // Rows of a view of the compute type as floats: in place where it is f32, by way of scratch where it is bf16.
 // Kernels of rows thus know f32 only, and what they read was widened into the first-level cache just before.
 
+#include <algorithm>
 #include <cstdint>
 
 #include "runtime/cpu/kernels.hpp"
@@ -60,6 +61,11 @@ class WritableRows : public ComputedRows {
   }
   float* room(int64_t row, float* scratch) const { return room(row, 0, view_.cols, scratch).data; }
   void put(int64_t row, const float* room) const { put(row, 1, 0, view_.cols, room); }
+  /// Stores a row that was made elsewhere.
+  void write(int64_t row, const float* values) const {
+    if (narrow_) return put(row, values);
+    std::copy_n(values, view_.cols, room(row, nullptr));
+  }
 };
 
 }  // namespace gristmill::runtime::cpu

@@ -95,9 +95,7 @@ void CpuBackend::combine_rows(View out_view, ConstView in_view, ConstView weight
       kernels_.axpy(sum, weights ? weights.at(t, k) : 1.0F, in.read(place, row), cols);
     }
     if (residual_view) kernels_.axpy(sum, 1.0F, residual.read(t, row), cols);
-    float* room = out.room(t, row);
-    std::copy_n(sum, cols, room);
-    out.put(t, room);
+    out.write(t, sum);
   });
   written(out_view);
 }

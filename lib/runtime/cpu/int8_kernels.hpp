@@ -8,11 +8,11 @@
 #include "runtime/cpu/kernels.hpp"
 #include "runtime/cpu/product_kernels.hpp"
 #include "runtime/cpu/simd.hpp"
+#include "runtime/int8_layout.hpp"
 
 namespace gristmill::runtime::cpu {
 namespace {
 
-constexpr int64_t kStripRows = 32, kGroup = 4, kGroupBytes = kStripRows * kGroup;
 constexpr float kSmallestNormal = 0x1p-126F;
 constexpr float kLargestByte = 127, kLargestPair = 32639;  // 127 · 256 + 127
 
@@ -41,11 +41,11 @@ struct Int8TileHead {
 };
 constexpr int64_t kItemsAt = __builtin_offsetof(Int8TileHead, items);
 
-int64_t groups_of(int64_t depth) { return (depth + kGroup - 1) / kGroup; }
+int64_t groups_of(int64_t depth) { return (depth + kInt8Group - 1) / kInt8Group; }
 
 int64_t int8_tile_bytes(int64_t depth) {
   return kItemsAt +
-         padded(groups_of(depth) * kInt8TileRows * 2 * kGroup * static_cast<int64_t>(sizeof(Digit)), 64);
+         padded(groups_of(depth) * kInt8TileRows * 2 * kInt8Group * static_cast<int64_t>(sizeof(Digit)), 64);
 }
 
 /// The scale that makes the largest number of a row `most`; no number where the row holds one that is none.
@@ -71,7 +71,7 @@ GRISTMILL_INLINE IntVec rounded(Vec value, Vec scale, float most) {
 /// Rows of a as a tile; rows ≤ kInt8TileRows.
 void pack_int8_rows(char* packed, const float* from, int64_t stride, int64_t rows, int64_t depth) {
   auto* tile = reinterpret_cast<Int8TileHead*>(packed);
-  const int64_t step = rows * 2 * kGroup, groups = groups_of(depth);
+  const int64_t step = rows * 2 * kInt8Group, groups = groups_of(depth);
   for (int64_t r = 0; r < rows; ++r) {
     const float* row = from + r * stride;
     const float scale = scale_of(row, depth, kLargestPair);
@@ -83,13 +83,13 @@ void pack_int8_rows(char* packed, const float* from, int64_t stride, int64_t row
       low_sum += low;
       const DigitVec digits[2] = {__builtin_convertvector(high, DigitVec),
                                   __builtin_convertvector(low, DigitVec)};
-      Digit* to = tile->items + i / kGroup * step + r * 2 * kGroup;
-      const int64_t count = lesser(kLanes / kGroup, groups - i / kGroup);
+      Digit* to = tile->items + i / kInt8Group * step + r * 2 * kInt8Group;
+      const int64_t count = lesser(kLanes / kInt8Group, groups - i / kInt8Group);
       for (int64_t g = 0; g < count; ++g) {
         for (int64_t half = 0; half < 2; ++half) {
-          __builtin_memcpy(to + g * step + half * kGroup,
-                           reinterpret_cast<const Digit*>(&digits[half]) + g * kGroup,
-                           kGroup * sizeof(Digit));
+          __builtin_memcpy(to + g * step + half * kInt8Group,
+                           reinterpret_cast<const Digit*>(&digits[half]) + g * kInt8Group,
+                           kInt8Group * sizeof(Digit));
         }
       }
     });
@@ -103,7 +103,7 @@ void pack_int8_rows(char* packed, const float* from, int64_t stride, int64_t row
 }
 
 /// Sums of one strip: Σ q·digit for each row, high and low, and each of the strip's 32 columns of the result.
-typedef int32_t StripSums[kInt8TileRows][2][kStripRows];
+typedef int32_t StripSums[kInt8TileRows][2][kInt8StripRows];
 
 #if defined(__AVX512VNNI__)
 /// The instruction multiplies unsigned by signed bytes: the weights get 128 added, and the sums it taken off.
@@ -119,7 +119,7 @@ void int8_strip(const Int8TileHead& tile, const char* weights, int64_t groups, S
   }
   const auto* items = reinterpret_cast<const LooseItem*>(tile.items);
   const __m512i offset = _mm512_set1_epi8(-128);
-  for (int64_t g = 0; g < groups; ++g, items += 2 * Rows, weights += kGroupBytes) {
+  for (int64_t g = 0; g < groups; ++g, items += 2 * Rows, weights += kInt8GroupBytes) {
     const __m512i w0 = _mm512_xor_si512(_mm512_loadu_si512(weights), offset);
     const __m512i w1 = _mm512_xor_si512(_mm512_loadu_si512(weights + 64), offset);
 #pragma GCC unroll 8
@@ -175,20 +175,20 @@ GRISTMILL_INLINE WideVec multiply_pairs(WideVec sum, WideVec a, WideVec b) {
 template <int64_t Rows>
 void int8_strip(const Int8TileHead& tile, const char* weights, int64_t groups, StripSums& sums) {
   constexpr int64_t kVectors = 4, kCols = kLanes / 2;  // of a vector
-  for (int64_t first = 0; first < kStripRows; first += kVectors * kCols) {
+  for (int64_t first = 0; first < kInt8StripRows; first += kVectors * kCols) {
     WideVec sum[Rows][2][kVectors] = {};
     const Digit* items = tile.items;
-    for (int64_t g = 0; g < groups; ++g, items += Rows * 2 * kGroup) {
-      const char* from = weights + g * kGroupBytes + first * kGroup;
+    for (int64_t g = 0; g < groups; ++g, items += Rows * 2 * kInt8Group) {
+      const char* from = weights + g * kInt8GroupBytes + first * kInt8Group;
 #pragma GCC unroll 4
       for (int64_t v = 0; v < kVectors; ++v) {
-        const WideVec w = wide_weights(from + v * kCols * kGroup);
+        const WideVec w = wide_weights(from + v * kCols * kInt8Group);
 #pragma GCC unroll 2
         for (int64_t r = 0; r < Rows; ++r) {
 #pragma GCC unroll 2
           for (int64_t half = 0; half < 2; ++half) {
             sum[r][half][v] =
-                multiply_pairs(sum[r][half][v], w, wide_digits(items + (2 * r + half) * kGroup));
+                multiply_pairs(sum[r][half][v], w, wide_digits(items + (2 * r + half) * kInt8Group));
           }
         }
       }
@@ -209,12 +209,12 @@ void int8_strip(const Int8TileHead& tile, const char* weights, int64_t groups, S
   static_assert(Rows == 1);
   for (int64_t half = 0; half < 2; ++half) {
     int32_t* sum = sums[0][half];
-    for (int64_t c = 0; c < kStripRows; ++c) sum[c] = 0;
-    const Digit* digits = tile.items + half * kGroup;
+    for (int64_t c = 0; c < kInt8StripRows; ++c) sum[c] = 0;
+    const Digit* digits = tile.items + half * kInt8Group;
     const auto* from = reinterpret_cast<const signed char*>(weights);
-    for (int64_t g = 0; g < groups; ++g, digits += 2 * kGroup, from += kGroupBytes) {
-      for (int64_t c = 0; c < kStripRows; ++c) {
-        const signed char* w = from + c * kGroup;
+    for (int64_t g = 0; g < groups; ++g, digits += 2 * kInt8Group, from += kInt8GroupBytes) {
+      for (int64_t c = 0; c < kInt8StripRows; ++c) {
+        const signed char* w = from + c * kInt8Group;
         sum[c] += w[0] * digits[0] + w[1] * digits[1] + w[2] * digits[2] + w[3] * digits[3];
       }
     }
@@ -236,11 +236,11 @@ constexpr StripFunction kInt8Strips[] = {
 /// Writes a tile's results of one strip to out, with the epilogue.
 GRISTMILL_INLINE void finish_int8(const ProductBlock& out, const Int8TileHead& tile, const StripSums& sums,
                                   const float* scales, int64_t m, int64_t rows, int64_t n) {
-  float values[kStripRows];
-  const int64_t width = lesser(kStripRows, out.cols - n);
+  float values[kInt8StripRows];
+  const int64_t width = lesser(kInt8StripRows, out.cols - n);
   for (int64_t r = 0; r < rows; ++r) {
     const double scale = static_cast<double>(tile.scale[r]);
-    for (int64_t c = 0; c < kStripRows; ++c) {
+    for (int64_t c = 0; c < kInt8StripRows; ++c) {
       const double sum = 256.0 * static_cast<double>(sums[r][0][c]) + static_cast<double>(sums[r][1][c]);
       values[c] = static_cast<float>(sum * scale * static_cast<double>(scales[c]));
     }
@@ -255,13 +255,13 @@ GRISTMILL_INLINE void finish_int8(const ProductBlock& out, const Int8TileHead& t
 void int8_product(const Int8Block& args) {
   const int64_t groups = groups_of(args.out.depth), tile_bytes = int8_tile_bytes(args.out.depth);
   const char* strip = args.weight;
-  for (int64_t n = 0; n < args.out.cols; n += kStripRows, strip += kGroupBytes * (1 + groups)) {
+  for (int64_t n = 0; n < args.out.cols; n += kInt8StripRows, strip += kInt8GroupBytes * (1 + groups)) {
     const char* packed = args.packed;
     for (int64_t m = 0; m < args.out.rows; m += kInt8TileRows, packed += tile_bytes) {
       const auto& tile = *reinterpret_cast<const Int8TileHead*>(packed);
       const int64_t rows = lesser(kInt8TileRows, args.out.rows - m);
       StripSums sums;
-      kInt8Strips[rows](tile, strip + kGroupBytes, groups, sums);
+      kInt8Strips[rows](tile, strip + kInt8GroupBytes, groups, sums);
       finish_int8(args.out, tile, sums, reinterpret_cast<const float*>(strip), m, rows, n);
     }
   }
@@ -270,7 +270,7 @@ void int8_product(const Int8Block& args) {
 /// A strip from `rows` ≤ 32 rows; what is missing is zero.
 void pack_int8_strip(char* strip, const float* from, int64_t stride, int64_t rows, int64_t depth) {
   const int64_t groups = groups_of(depth);
-  for (int64_t i = 0; i < kGroupBytes * (1 + groups); ++i) strip[i] = 0;
+  for (int64_t i = 0; i < kInt8GroupBytes * (1 + groups); ++i) strip[i] = 0;
   for (int64_t r = 0; r < rows; ++r) {
     const float* row = from + r * stride;
     const float scale = scale_of(row, depth, kLargestByte);
@@ -279,10 +279,11 @@ void pack_int8_strip(char* strip, const float* from, int64_t stride, int64_t row
     each_vector(depth, [&](int64_t i, auto get, auto) {
       const ByteVec bytes =
           __builtin_convertvector(rounded(get(row + i), splat(scale), kLargestByte), ByteVec);
-      char* to = strip + (1 + i / kGroup) * kGroupBytes + r * kGroup;
-      const int64_t count = lesser(kLanes / kGroup, groups - i / kGroup);
+      char* to = strip + (1 + i / kInt8Group) * kInt8GroupBytes + r * kInt8Group;
+      const int64_t count = lesser(kLanes / kInt8Group, groups - i / kInt8Group);
       for (int64_t g = 0; g < count; ++g) {
-        __builtin_memcpy(to + g * kGroupBytes, reinterpret_cast<const char*>(&bytes) + g * kGroup, kGroup);
+        __builtin_memcpy(to + g * kInt8GroupBytes, reinterpret_cast<const char*>(&bytes) + g * kInt8Group,
+                         kInt8Group);
       }
     });
   }
@@ -292,7 +293,7 @@ void pack_int8_strip(char* strip, const float* from, int64_t stride, int64_t row
 void unpack_int8_row(float* out, const char* strip, int64_t r, int64_t depth) {
   const float scale = reinterpret_cast<const float*>(strip)[r];
   for (int64_t i = 0; i < depth; ++i) {
-    const char* at = strip + (1 + i / kGroup) * kGroupBytes + r * kGroup + i % kGroup;
+    const char* at = strip + (1 + i / kInt8Group) * kInt8GroupBytes + r * kInt8Group + i % kInt8Group;
     out[i] = scale * static_cast<float>(*reinterpret_cast<const signed char*>(at));
   }
 }
