@@ -7,6 +7,8 @@
 // if a synchronisation of that warp does; a pair that is not ordered, of which one writes and which are not
 // both atomic is a race, whichever came first in this run. A synchronisation of some lanes of a warp orders
 // those alone, and what they had seen: each lane keeps up to when it has seen the others (a vector clock).
+// Of several open reads of a piece the time of the last is kept: no race is missed; where masks overlap, as
+// those of tiles do not, one that is none may be told.
 // The piece is as small as the kernel's narrowest access, so that neighbours never disturb each other.
 
 #include <array>

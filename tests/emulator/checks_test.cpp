@@ -97,6 +97,33 @@ TEST_CASE("the host's own accesses are checked", "[emulator]") {
   CHECK(memory.bytes_in_use() == 32);
 }
 
+TEST_CASE("memory filled with zeros counts as written and takes none of the host", "[emulator]") {
+  const auto resident = [] {
+    const std::string text = kernel_file("/proc/self/statm");
+    return parse_uint(split(text, ' ').at(1)).value() * 4096;
+  };
+  const uint64_t before = resident();
+  emulator::Memory memory;
+  const uint64_t zeros = memory.allocate_zeros(uint64_t{4} << 30);
+  const std::string ptx =
+      ".version 8.0\n.target sm_80\n.address_size 64\n.global .b8 big[1073741824], bigger[1073741824];\n"
+      ".global .align 8 .b64 other[134217728] = {5};\n";
+  const emulator::Module module(memory, ptx, "big.ptx");
+  CHECK(memory.initialised(zeros + (uint64_t{3} << 30), 100));
+  uint64_t value = 1;
+  memory.read(zeros + (uint64_t{3} << 30), &value, 8);
+  CHECK(value == 0);
+  memory.read(module.globals().at(2).address, &value, 8);
+  CHECK(value == 5);
+  memory.write(zeros + 64, &value, 8);
+  memory.forget(zeros + 60, 8);
+  CHECK_FALSE(memory.initialised(zeros + 56, 8));
+  CHECK(memory.initialised(zeros + 68, 4));
+  memory.write(zeros + 60, &value, 4);
+  CHECK(memory.initialised(zeros + 56, 8));
+  CHECK(resident() - before < (uint64_t{32} << 20));
+}
+
 TEST_CASE("constants may be read and not written", "[emulator]") {
   const std::string table =
       ".const .align 4 .u32 table[4] = {10, 20, 30, 0x28};\n.global .f32 g[2] = {1.5, 0f40000000};";

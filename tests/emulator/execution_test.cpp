@@ -258,3 +258,59 @@ TEST_CASE("a matrix in registers is transposed, and one in shared memory when it
     }
   }
 }
+
+TEST_CASE("matrices in shared memory are loaded as they lie or transposed, one, two or four", "[emulator]") {
+  // Element e of matrix q is 64·q + e + 1; its rows are 16 bytes further apart than they are long.
+  const size_t pitch = 32;
+  for (const size_t count : {1, 2, 4}) {
+    for (const bool transposed : {false, true}) {
+      const std::string registers = count == 1 ? "{%r0}" : count == 2 ? "{%r0, %r1}" : "{%r0, %r1, %r2, %r3}";
+      Device device(kernel(
+          str("mov.u32 %r4, s; shl.b32 %r5, %t, 5; add.u32 %r4, %r4, %r5; mul.wide.u32 %q0, %t, 32; add.s64 "
+              "%q0, %p, %q0;\nld.global.v4.u32 {%r0, %r1, %r2, %r3}, [%q0]; st.shared.v4.u32 [%r4], {%r0, "
+              "%r1, %r2, %r3}; bar.sync 0;\nldmatrix.sync.aligned.m8n8.x",
+              count, transposed ? ".trans" : "", ".shared.b16 ", registers,
+              ", [%r4]; st.global.v4.u32 [%q0+16], {%r0, %r1, %r2, %r3};"),
+          ".shared .align 16 .b8 s[1024];"));
+      std::vector<uint16_t> halves(32 * pitch / 2, 0);
+      for (size_t row = 0; row < 32; ++row) {
+        for (size_t col = 0; col < 8; ++col)
+          halves[row * pitch / 2 + col] = static_cast<uint16_t>(row * 8 + col + 1);
+      }
+      const uint64_t data = device.upload(halves);
+      CHECK(run(device, data).text() == "");
+      const auto got = device.download<uint16_t>(data, halves.size());
+      for (size_t at = 0; at < 32 * count * 2; ++at) {
+        const size_t lane = at / count / 2, q = at / 2 % count, e = at % 2;
+        const size_t row = transposed ? lane % 4 * 2 + e : lane / 4,
+                     col = transposed ? lane / 4 : lane % 4 * 2 + e;
+        INFO("x" << count << (transposed ? ".trans" : "") << " lane " << lane << " matrix " << q);
+        CHECK(got[lane * pitch / 2 + 8 + q * 2 + e] == q * 64 + row * 8 + col + 1);
+      }
+    }
+  }
+}
+
+TEST_CASE("a block sees nothing of those that ran before it on the same thread of the host", "[emulator]") {
+  // Even blocks fill registers, shared and local memory; odd ones read what they never wrote.
+  Device device(kernel(
+      ".local .align 4 .b8 mine[8]; and.b32 %r0, %b, 1; setp.eq.u32 %c0, %r0, 0; mov.u64 %q1, mine;\n"
+      "@%c0 mov.u32 %r1, 77; @%c0 st.shared.u32 [s], 77; @%c0 st.local.u32 [%q1], 77;\n"
+      "bar.sync 0; ld.shared.u32 %r2, [s]; ld.local.u32 %r3, [%q1]; shfl.sync.down.b32 %r4, %r1, 1, 31, -1;\n"
+      "mul.wide.u32 %q2, %b, 32; mul.wide.u32 %q3, %t, 16; add.s64 %q2, %q2, %q3; add.s64 %q2, %p, %q2;\n"
+      "st.global.v4.u32 [%q2], {%r1, %r2, %r3, %r4};",
+      kShared));
+  std::vector<std::vector<uint32_t>> results;
+  for (const int threads : {1, 3}) {
+    device.options.threads = threads;
+    const uint64_t out = device.memory.allocate(40 * 32);
+    const Report report = run(device, out, {40}, {2});
+    CHECK(has(report, FaultKind::shared_uninitialised));
+    results.push_back(device.download<uint32_t>(out, 40 * 8));
+  }
+  CHECK(results[0] == results[1]);
+  for (size_t block = 1; block < 40; block += 2) {
+    const uint32_t* first = results[0].data() + block * 8;
+    CHECK(std::vector<uint32_t>(first, first + 4) == std::vector<uint32_t>{0, 0xffffffff, 0xffffffff, 0});
+  }
+}

@@ -226,7 +226,7 @@ TEST_CASE("bank conflicts and scattered accesses are numbers", "[emulator]") {
 #ifdef GRISTMILL_PTX
 TEST_CASE("kernels compiled for each architecture are right, without fault, and their faults are found",
           "[emulator]") {
-  for (const std::string architecture : {"80", "90", "100"}) {
+  for (const std::string_view architecture : split(GRISTMILL_PTX_ARCHITECTURES, ' ')) {
     INFO("compute_" << architecture);
     const auto compiled = [&](const std::string& name) {
       return read_file(str(GRISTMILL_PTX, "/", name, ".", architecture, ".ptx"));
