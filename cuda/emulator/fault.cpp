@@ -1,5 +1,6 @@
 #include "emulator/fault.hpp"
 
+#include <array>
 #include <cstddef>
 #include <utility>
 

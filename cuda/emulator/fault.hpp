@@ -2,7 +2,6 @@
 
 // What a checked launch found, and what it counted.
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>

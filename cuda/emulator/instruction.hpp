@@ -38,7 +38,7 @@ struct Instruction {
   uint32_t dst = kNone, dst2 = kNone;
   std::array<uint32_t, 4> src = {kNone, kNone, kNone, kNone};
   uint32_t vectors = 0;    ///< index into Kernel::vectors of the first element of a vector operand
-  uint32_t target = 0;     ///< of a jump; number of a jump table; statement-dependent constants
+  uint32_t target = 0;     ///< a jump's instruction or table; of an address 1 if its base has 32 bits
   uint64_t immediate = 0;  ///< an address's offset; constants such as lop3's table
   uint64_t second = 0;     ///< the offset of a second address
   LaneMove move = nullptr;
@@ -48,10 +48,11 @@ struct Instruction {
   Compare compare = Compare::eq;
   Combine combine = Combine::none;
   uint8_t elements = 1;  ///< of a vector access, of ldmatrix
-  uint8_t bytes = 0;     ///< of a memory access with all its elements
-  uint8_t mode = 0;      ///< shuffle, vote, atomic operation, …
+  uint8_t bytes = 0;     ///< of a memory access with all its elements; of the register that cvt writes
+  uint8_t mode = 0;      ///< shuffle, vote, atomic operation, …; bytes of the register that cvt reads
   bool guard_negated = false, source_negated = false;
-  bool flush = false, saturate = false, relu = false, transposed = false, keeps_nan = false;
+  bool flush = false, saturate = false, relu = false, keeps_nan = false;
+  bool transposed = false;  ///< ldmatrix; of cvt: to a whole number in a floating-point format
 };
 
 /// Registers whose values the launch provides.

@@ -1,6 +1,7 @@
 #include "emulator/shadow.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace gristmill::emulator {
 

@@ -12,7 +12,6 @@
 // The piece is as small as the kernel's narrowest access, so that neighbours never disturb each other.
 
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <vector>
 

@@ -76,7 +76,7 @@ class TouchTable {
     uint32_t other_block = 0;
     uint64_t count = 0;  ///< pieces of memory
   };
-  /// The races of a block, a number from 0 in the order of the launch, with those that came before it; one an
+  /// The races of a block, by its number in the grid, with those that were added before it; one an
   /// instruction.
   std::vector<Race> add(const std::vector<Touch>& touches, uint32_t block);
 

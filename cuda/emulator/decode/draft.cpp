@@ -1,7 +1,5 @@
 #include "emulator/decode/draft.hpp"
 
-#include <algorithm>
-
 namespace gristmill::emulator {
 
 Draft::Draft(const std::vector<Type>& declared, const Symbols& globals)

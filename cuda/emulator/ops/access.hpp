@@ -13,8 +13,8 @@ namespace gristmill::emulator {
 /// block.address[i] = the address operand of lane i.
 void find_addresses(Warp& warp, const Instruction& in);
 
-/// Of `bytes` a lane. Bounds, alignment, initialisation; notes the ranges for races between blocks; counts
-/// sectors.
+/// Of `bytes` a lane. Bounds, alignment, initialisation; notes the ranges for races between warps and blocks;
+/// counts sectors.
 uint32_t access_global(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Use use);
 /// The same for shared memory, whose addresses have no window; races inside the block; counts wavefronts.
 uint32_t access_shared(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Use use);

@@ -1,7 +1,6 @@
 // ld and st in all spaces.
 
 #include <algorithm>
-#include <type_traits>
 
 #include "emulator/block.hpp"
 #include "emulator/ops/access.hpp"

@@ -1,7 +1,5 @@
 // Arithmetic of f32 and f64: IEEE 754, rounded once, with the GPU's NaN.
 
-#include <type_traits>
-
 #include "emulator/numeric.hpp"
 #include "emulator/ops/arithmetic.hpp"
 #include "emulator/ops/lanes.hpp"

@@ -1,6 +1,5 @@
 #include "emulator/ptx/entry_parser.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "emulator/ptx/declarations.hpp"

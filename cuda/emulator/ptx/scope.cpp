@@ -1,5 +1,7 @@
 #include "emulator/ptx/scope.hpp"
 
+#include <utility>
+
 namespace gristmill::emulator {
 namespace {
 
