@@ -97,10 +97,13 @@ def allowed_includes(name, uses, apps):
         return set(uses.get(parts[1], [])) | {parts[1]}
     if parts[0] == "apps":
         return closure(apps.get(pathlib.PurePath(name).stem, []), uses) | {"base"}
-    if parts[0] == "cuda":  # beside the floors: the backend and the emulated GPU
-        return {"base", "runtime", "emulator"}
+    if parts[0] == "cuda":  # beside the floors: the emulated GPU, which needs no backend, and the backend
+        interpreter = parts[1] == "emulator" and parts[2] != "driver"
+        return {"base", "runtime", "emulator"} if interpreter else {"base", "runtime", "emulator", "cuda"}
     if parts[0] == "tests" and len(parts) > 2 and parts[1] == "emulator":
         return {"base", "runtime", "emulator", "support"}
+    if parts[0] == "tests" and len(parts) > 2 and parts[1] == "cuda":
+        return {"base", "runtime", "emulator", "cuda", "support"}
     if parts[0] == "tests" and len(parts) > 2 and parts[1] in uses:
         return closure([parts[1]], uses) | {"support"}
     return None
@@ -189,6 +192,7 @@ GOOD = {
     "apps/cat.cpp": '#include "shard/reader.hpp"\n#include "base/cli.hpp"\n',
     "tests/cli/cat/a.sh": "[ -e a ] && [ -e b ] || { echo no; exit 1; }\n[ -e c ] && exit 1\nif [ -e d ] && ! cmp a b; then exit 1; fi\n",
     "cuda/emulator/block.cpp": '#include "base/rng.hpp"\n#include "emulator/warp.hpp"\n#include "runtime/backend.hpp"\n',
+    "cuda/norms.cpp": '#include "cuda/backend.hpp"\n',
 }
 BAD = [  # a file, its content, and what must be said about it
     ("lib/CMakeLists.txt", "gristmill_library(base)\ngristmill_library(shard USES base text)\ngristmill_library(text USES base)\n",
@@ -200,7 +204,9 @@ BAD = [  # a file, its content, and what must be said about it
     ("apps/cat.cpp", '#include "web/page.hpp"\n', "may not include"),
     ("tests/shard/a_test.cpp", '#include "web/page.hpp"\n', "may not include"),
     ("cuda/emulator/a.cpp", '#include "model/transformer.hpp"\n', "may not include"),
+    ("cuda/emulator/block.cpp", '#include "cuda/backend.hpp"\n', "may not include"),
     ("lib/web/a.cpp", '#include "emulator/launch.hpp"\n', "may not include"),
+    ("lib/runtime/a.cpp", '#include "cuda/backend.hpp"\n', "may not include"),
     ("lib/web/a.cpp", "#include <nlohmann/json_fwd.hpp>\n", "only lib/base/json.cpp"),
     ("lib/base/a.cpp", "#include <CLI/CLI.hpp>\n", "only lib/base/cli.cpp"),
     ("lib/web/a.cpp", "void f() { std::cout << 1; }\n", "std::cout"),

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,8 @@ class Device {
   /// from registers, measured at the first call; 0 = not known.
   virtual double peak_flops() { return 0; }
   virtual Backend& backend() = 0;
+  /// Bytes that allocate() can still give out; nothing where that is the host's memory (base/memory.hpp).
+  virtual std::optional<uint64_t> free_memory() { return std::nullopt; }
 
   /// Zeroed memory, aligned to 64 bytes. Throws Error{device} that says how much was asked for when there is
   /// none.
@@ -87,9 +90,10 @@ std::vector<double> read_real(Device& device, ConstView from);
 std::vector<float> read_float(Device& device, ConstView from);
 std::vector<int32_t> read_ints(Device& device, ConstView from);
 
-/// Opens "auto", "cpu" or "cuda[:N]". This build has no CUDA backend: asking for it is Error{device}; auto
-/// takes the CPU. GRISTMILL_ISA=scalar|avx2|avx512|avx512bf16 overrides what cpuid offers. `compute` is f32
-/// or bf16; bf16 runs everywhere, fast where the processor has the instruction.
+/// Opens "auto", "cpu", "cuda[:N]" or "emu" (the compiled CUDA kernels on an emulated GPU that checks every
+/// access; slow). auto takes a GPU if there is one, else the CPU. What is not there is Error{device} that
+/// says so in one line. GRISTMILL_ISA=scalar|avx2|avx512|avx512bf16 overrides what cpuid offers. `compute` is
+/// f32 or bf16; bf16 runs everywhere, fast where the processor has the instruction.
 std::unique_ptr<Device> open_device(const std::string& name, int threads, DType compute = DType::f32);
 
 /// The oracle: plain C++ on one thread, templated on the scalar. `real` is f64 or f32.

@@ -1,0 +1,83 @@
+#pragma once
+
+// The GPU's Backend: f32 or mixed with bf16. A method checks its views and enqueues kernels; nothing here
+// waits. Each .cpp holds the host's half of the .cu of the same name.
+//
+// Sums have an order that depends on shapes alone: partial sums of fixed runs of rows or columns, added up in
+// order; no atomics on floats. What is added to is added to once, when the sum is finished.
+
+#include <cstdint>
+
+#include "cuda/arguments.hpp"
+#include "cuda/gpu.hpp"
+#include "runtime/backend.hpp"
+#include "runtime/checks.hpp"
+
+namespace gristmill::runtime::cuda {
+
+/// Views as kernels take them.
+ConstRows rows_of(const ConstView& view);
+Rows rows_of(const View& view);
+Indices indices_of(const ConstView& view);
+
+/// Whole blocks of `block` that cover `size`.
+constexpr int64_t blocks_for(int64_t size, int64_t block) { return (size + block - 1) / block; }
+
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend(Gpu& gpu, DType compute) : gpu_(gpu), types_(DType::f32, compute) {}
+
+  void fill(View out, double value) override;
+  void copy(View out, ConstView in) override;
+  void axpy(View out, double scale, ConstView in) override;
+  void gather_rows(View out, ConstView in, ConstView rows) override;
+  void scatter_rows(View out, ConstView in, ConstView rows) override;
+  void sum_rows(View out, ConstView in) override;
+  void sum_of_squares(View out, ConstView in) override;
+  void matmul(const Matmul& args) override;
+  void quantize(View out, ConstView weight, bool transposed) override;
+  void embedding(View out, ConstView table, ConstView ids, bool accumulate) override;
+  void embedding_backward(View dtable, ConstView dout, ConstView ids) override;
+  void rmsnorm(View out, View rstd, ConstView in, ConstView weight, double eps) override;
+  void rmsnorm_backward(View din, bool accumulate_din, View dweight, ConstView dout, ConstView in,
+                        ConstView weight, ConstView rstd) override;
+  void layernorm(View out, View moments, ConstView in, ConstView weight, ConstView bias, double eps) override;
+  void layernorm_backward(View din, bool accumulate_din, View dweight, View dbias, ConstView dout,
+                          ConstView in, ConstView weight, ConstView moments) override;
+  void rotary(View x, ConstView positions, ConstView inverse_frequency, int64_t heads, int64_t head_dim,
+              bool inverse) override;
+  void attention(View out, View lse, ConstView q, ConstView k, ConstView v, ConstView document_starts,
+                 const AttentionShape& shape) override;
+  void attention_backward(View dq, View dk, View dv, ConstView dout, ConstView q, ConstView k, ConstView v,
+                          ConstView out, ConstView lse, ConstView document_starts,
+                          const AttentionShape& shape) override;
+  void cached_attention(View out, ConstView q, ConstView cache_k, ConstView cache_v, ConstView sequence,
+                        ConstView length, int64_t capacity, const AttentionShape& shape) override;
+  void swiglu(View out, ConstView gate_up) override;
+  void swiglu_backward(View dgate_up, ConstView dout, ConstView gate_up) override;
+  void gelu(View out, ConstView in) override;
+  void gelu_backward(View din, ConstView dout, ConstView in) override;
+  void route(const Routing& out, ConstView logits) override;
+  void route_backward(View dlogits, ConstView dweights, const Routing& routing,
+                      const RouterGradients& gradients) override;
+  void grouped_matmul(const GroupedMatmul& args) override;
+  void grouped_matmul_gradient(View dweight, int64_t expert_stride, ConstView dout, ConstView a,
+                               ConstView offsets) override;
+  void combine_rows(View out, ConstView in, ConstView weights, ConstView places, ConstView residual) override;
+  void combine_rows_backward(View din, View dweights, ConstView dout, ConstView in, ConstView weights,
+                             ConstView places) override;
+  void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
+            double logit_scale) override;
+  void head_backward(View dhidden, bool accumulate_dweight, View dweight, const HeadValues& values,
+                     ConstView hidden, ConstView weight, ConstView targets, const HeadGradients& gradients,
+                     double logit_scale) override;
+  void adamw(View parameter, View m, View v, ConstView gradient, const AdamW& args) override;
+  void sample(View ids, View log_prob, ConstView logits, ConstView uniforms, const Sampling& args) override;
+
+ private:
+  Gpu& gpu_;
+  const checks::Types types_;
+  Workspace sums_{gpu_}, keys_{gpu_};
+};
+
+}  // namespace gristmill::runtime::cuda

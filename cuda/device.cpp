@@ -1,0 +1,115 @@
+#include "cuda/device.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/str.hpp"
+#include "cuda/backend.hpp"
+#include "cuda/gpu.hpp"
+
+namespace gristmill::runtime::cuda {
+
+namespace {
+
+constexpr size_t kZone = 256;  // keeps the alignment
+constexpr unsigned char kZoneByte = 0xA5;
+
+class CudaDevice final : public Device {
+ public:
+  CudaDevice(const Driver& driver, int ordinal, const std::string& name, const DeviceOptions& options)
+      : gpu_(driver, ordinal),
+        name_(str(name, " (", gpu_.hardware_name(), ")")),
+        options_(options),
+        backend_(gpu_, options.compute) {}
+
+  std::string name() const override { return name_; }
+  DType real() const override { return DType::f32; }
+  DType compute() const override { return options_.compute; }
+  Backend& backend() override { return backend_; }
+  std::optional<uint64_t> free_memory() override { return gpu_.free_bytes(); }
+
+  void* allocate(size_t bytes) override {
+    expect_whole();
+    if (!options_.red_zones) {
+      void* memory = gpu_.allocate(bytes);
+      gpu_.set_bytes(memory, 0, bytes);
+      return memory;
+    }
+    auto* base = static_cast<char*>(gpu_.allocate(bytes + 2 * kZone));
+    gpu_.set_bytes(base, kZoneByte, bytes + 2 * kZone);
+    gpu_.set_bytes(base + kZone, 0, bytes);
+    sizes_[base + kZone] = bytes;
+    return base + kZone;
+  }
+  void release(void* memory) noexcept override {
+    try {
+      if (!options_.red_zones) return gpu_.release(memory);
+      const auto found = sizes_.find(memory);
+      if (found == sizes_.end()) return;
+      const size_t bytes = found->second;
+      sizes_.erase(found);
+      const std::string damage = damage_of(memory, bytes);
+      gpu_.release(static_cast<char*>(memory) - kZone);
+      if (!damage.empty()) fail(Kind::device, damage);
+    } catch (const Error& error) {
+      failure_ = error.what();  // said by the next call that may
+    }
+  }
+  void write(void* to, const void* host, size_t bytes) override {
+    expect_whole();
+    gpu_.write(to, host, bytes);
+  }
+  void read(void* host, const void* from, size_t bytes) override {
+    expect_whole();
+    gpu_.read(host, from, bytes);
+  }
+  void synchronize() override {
+    expect_whole();
+    gpu_.synchronize();
+    for (const auto& [memory, bytes] : sizes_) {
+      const std::string damage = damage_of(memory, bytes);
+      if (!damage.empty()) fail(Kind::device, damage);
+    }
+  }
+
+ private:
+  void expect_whole() {
+    if (!failure_.empty()) throw Error(Kind::device, std::exchange(failure_, std::string()));
+  }
+  /// What is wrong around an allocation; empty if nothing.
+  std::string damage_of(const void* memory, size_t bytes) {
+    const auto* begin = static_cast<const char*>(memory);
+    for (const char* zone : {begin - kZone, begin + bytes}) {
+      std::vector<unsigned char> content(kZone);
+      gpu_.read(content.data(), zone, kZone);
+      const auto changed =
+          std::find_if(content.begin(), content.end(), [](unsigned char byte) { return byte != kZoneByte; });
+      if (changed == content.end()) continue;
+      const int64_t offset = zone - begin + (changed - content.begin());
+      return str("a kernel wrote outside its memory: byte ", offset, " of an allocation of ", bytes,
+                 " bytes; --device emu names the kernel");
+    }
+    return {};
+  }
+
+  Gpu gpu_;
+  const std::string name_;
+  const DeviceOptions options_;
+  CudaBackend backend_;
+  std::map<const void*, size_t> sizes_;
+  std::string failure_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> open_gpu(const Driver& driver, int ordinal, const std::string& name,
+                                 const DeviceOptions& options) {
+  return std::make_unique<CudaDevice>(driver, ordinal, name, options);
+}
+
+}  // namespace gristmill::runtime::cuda

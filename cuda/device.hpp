@@ -1,0 +1,25 @@
+#pragma once
+
+// Devices over a GPU, of hardware or emulated.
+
+#include <memory>
+#include <string>
+
+#include "cuda/driver/driver.hpp"
+#include "runtime/device.hpp"
+
+namespace gristmill::runtime::cuda {
+
+struct DeviceOptions {
+  DType compute = DType::f32;
+  /// Bytes of a pattern before and behind each allocation are looked at when it is given back and when the
+  /// device is waited for; a kernel that wrote there is Error{device}. The emulated GPU sees each such access
+  /// by itself.
+  bool red_zones = false;
+};
+
+/// `name`: what the device is called before the name of the hardware in parentheses.
+std::unique_ptr<Device> open_gpu(const Driver& driver, int ordinal, const std::string& name,
+                                 const DeviceOptions& options);
+
+}  // namespace gristmill::runtime::cuda

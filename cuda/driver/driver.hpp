@@ -1,0 +1,94 @@
+#pragma once
+
+// The CUDA driver API as a table of functions: filled from libcuda.so.1 when a GPU is wanted, or by the
+// emulated GPU. Declared here by ourselves, so that neither a toolkit nor a driver is needed to build or to
+// start, and so that one program chooses between CPU, GPU and emulator when it runs. Names, arguments and
+// meanings are those of NVIDIA's "CUDA Driver API" reference, without the prefix; every function returns 0 or
+// an error code.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace gristmill::runtime::cuda {
+
+using Status = int;
+using DevicePointer = uint64_t;
+struct ContextObject;
+struct StreamObject;
+struct EventObject;
+struct ModuleObject;
+struct FunctionObject;
+using Context = ContextObject*;
+using Stream = StreamObject*;
+using Event = EventObject*;
+using Module = ModuleObject*;
+using Function = FunctionObject*;
+
+/// The error codes that we treat apart.
+constexpr Status kSuccess = 0, kOutOfMemory = 2, kNoDevice = 100, kNotReady = 600;
+
+// Attributes and flags, by the driver's numbers.
+constexpr int kMultiprocessors = 16, kMajorVersion = 75, kMinorVersion = 76;  // of a device
+constexpr int kMaxDynamicShared = 8;                                          // of a function
+constexpr unsigned kStreamNonBlocking = 1, kEventWithoutTime = 2;
+
+struct Driver {
+  std::string library;  ///< where the functions come from, for messages
+
+  Status (*init)(unsigned flags) = nullptr;
+  Status (*driver_version)(int* version) = nullptr;
+  Status (*error_name)(Status error, const char** text) = nullptr;
+  Status (*error_string)(Status error, const char** text) = nullptr;
+
+  Status (*device_count)(int* count) = nullptr;
+  Status (*device_get)(int* device, int ordinal) = nullptr;
+  Status (*device_name)(char* name, int length, int device) = nullptr;
+  Status (*device_attribute)(int* value, int attribute, int device) = nullptr;
+
+  Status (*primary_context_retain)(Context* context, int device) = nullptr;
+  Status (*primary_context_release)(int device) = nullptr;
+  Status (*context_set_current)(Context context) = nullptr;
+
+  Status (*memory_info)(size_t* free, size_t* total) = nullptr;
+  Status (*memory_allocate)(DevicePointer* pointer, size_t bytes) = nullptr;
+  Status (*memory_free)(DevicePointer pointer) = nullptr;
+  Status (*host_allocate)(void** pointer, size_t bytes, unsigned flags) = nullptr;  ///< page-locked
+  Status (*host_free)(void* pointer) = nullptr;
+  Status (*copy_to_device_async)(DevicePointer to, const void* from, size_t bytes, Stream stream) = nullptr;
+  Status (*copy_to_host_async)(void* to, DevicePointer from, size_t bytes, Stream stream) = nullptr;
+  Status (*copy_on_device_async)(DevicePointer to, DevicePointer from, size_t bytes, Stream stream) = nullptr;
+  Status (*set_bytes_async)(DevicePointer to, unsigned char value, size_t bytes, Stream stream) = nullptr;
+
+  Status (*stream_create)(Stream* stream, unsigned flags) = nullptr;
+  Status (*stream_destroy)(Stream stream) = nullptr;
+  Status (*stream_synchronize)(Stream stream) = nullptr;
+  Status (*stream_wait_event)(Stream stream, Event event, unsigned flags) = nullptr;
+  Status (*event_create)(Event* event, unsigned flags) = nullptr;
+  Status (*event_destroy)(Event event) = nullptr;
+  Status (*event_record)(Event event, Stream stream) = nullptr;
+  Status (*event_synchronize)(Event event) = nullptr;
+
+  Status (*module_load_data)(Module* module, const void* image) = nullptr;
+  Status (*module_unload)(Module module) = nullptr;
+  Status (*module_get_function)(Function* function, Module module, const char* name) = nullptr;
+  Status (*function_set_attribute)(Function function, int attribute, int value) = nullptr;
+  /// Since CUDA 12.4; null with older drivers.
+  Status (*function_parameter)(Function function, size_t index, size_t* offset, size_t* size) = nullptr;
+  Status (*launch_kernel)(Function function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                          unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
+                          Stream stream, void** parameters, void** extra) = nullptr;
+
+  /// Not of the driver: the bytes count as never written from here on in the stream. The emulated GPU has it,
+  /// so that scratch that is handed out again is checked like new memory; elsewhere null.
+  Status (*forget_async)(DevicePointer pointer, size_t bytes, Stream stream) = nullptr;
+};
+
+/// The driver of `library`, loaded at the first call and never unloaded. Error{device} that says what is
+/// missing.
+const Driver& load_driver(const char* library = "libcuda.so.1");
+
+/// Throws Error{device} that names the error and `what` was being done, unless `status` is kSuccess.
+void check(const Driver& driver, Status status, const char* what);
+
+}  // namespace gristmill::runtime::cuda

@@ -1,0 +1,34 @@
+#pragma once
+
+// The CUDA driver's functions over emulated GPUs, and what only an emulator can tell.
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "cuda/driver/driver.hpp"
+#include "emulator/fault.hpp"
+
+namespace gristmill::emulator {
+
+struct GpuOptions {
+  uint64_t seed = 0;  ///< of the order of warps and blocks, as LaunchOptions::seed
+  int threads = 1;    ///< of the host; no result depends on it
+};
+
+/// The table. Misuse and faults of kernels are thrown as Error{device}; its functions return 0 otherwise.
+/// A GPU lives while its primary context is retained.
+const runtime::cuda::Driver& emulated_driver();
+
+/// A new GPU; returns its ordinal, which no other one had or will have.
+int add_gpu(const GpuOptions& options);
+
+struct KernelUse {
+  uint64_t launches = 0;
+  Counters counters;
+};
+/// What the kernels of all emulated GPUs of this process did since the start or the last clearing, by name.
+std::map<std::string, KernelUse> kernel_use();
+void clear_kernel_use();
+
+}  // namespace gristmill::emulator

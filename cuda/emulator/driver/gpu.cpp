@@ -1,0 +1,226 @@
+#include "emulator/driver/gpu.hpp"
+
+#include <algorithm>
+#include <span>
+
+#include "base/error.hpp"
+#include "emulator/driver/fatbin.hpp"
+#include "emulator/driver/use_table.hpp"
+
+namespace gristmill::emulator {
+
+namespace {
+
+constexpr size_t kToldFaults = 3;
+
+std::string told(const Kernel& kernel, const Report& report) {
+  std::string text = str("emulated GPU: kernel ", kernel.name, " has a fault: ");
+  const size_t shown = std::min(report.faults.size(), kToldFaults);
+  for (size_t i = 0; i < shown; ++i) text += (i > 0 ? "; " : "") + to_string(report.faults[i]);
+  const uint64_t more = report.faults.size() - shown + report.omitted_faults;
+  return more > 0 ? str(text, "; and ", more, " more") : text;
+}
+
+template <class List, class Pointer>
+auto found(List& list, const Pointer* handle, const char* what) {
+  const auto at =
+      std::find_if(list.begin(), list.end(), [&](const auto& item) { return item.get() == handle; });
+  if (at == list.end()) fail(Kind::device, "emulated GPU: no such ", what);
+  return at;
+}
+
+}  // namespace
+
+void Gpu::expect_alive() const {
+  if (!fault_.empty()) throw Error(Kind::device, fault_);
+}
+
+uint64_t Gpu::allocate(uint64_t bytes) {
+  const Lock lock(mutex_);
+  expect_alive();
+  return memory_.allocate(bytes);
+}
+
+void Gpu::release(uint64_t address) {
+  const Lock lock(mutex_);
+  memory_.release(address);
+}
+
+uint64_t Gpu::bytes_in_use() const {
+  const Lock lock(mutex_);
+  return memory_.bytes_in_use();
+}
+
+void* Gpu::allocate_host(size_t bytes) {
+  const Lock lock(mutex_);
+  std::vector<std::byte> memory(std::max<size_t>(bytes, 1));
+  const std::byte* address = memory.data();
+  return host_.emplace(address, std::move(memory)).first->second.data();
+}
+
+void Gpu::release_host(void* memory) {
+  const Lock lock(mutex_);
+  if (host_.erase(static_cast<const std::byte*>(memory)) == 0) {
+    fail(Kind::device, "emulated GPU: release of host memory that it did not give out");
+  }
+}
+
+LazyStream* Gpu::create_stream() {
+  const Lock lock(mutex_);
+  expect_alive();
+  streams_.push_back(std::make_shared<LazyStream>());
+  return streams_.back().get();
+}
+
+void Gpu::destroy_stream(const LazyStream* stream) {
+  const Lock lock(mutex_);
+  const auto known_stream = known(stream);
+  if (fault_.empty()) run_until(*known_stream, known_stream->queued);
+  streams_.erase(found(streams_, stream, "stream"));
+}
+
+void Gpu::synchronize(const LazyStream* stream) {
+  const Lock lock(mutex_);
+  expect_alive();
+  const auto known_stream = known(stream);
+  run_until(*known_stream, known_stream->queued);
+}
+
+Moment* Gpu::create_event() {
+  const Lock lock(mutex_);
+  expect_alive();
+  events_.push_back(std::make_unique<Moment>());
+  return events_.back().get();
+}
+
+void Gpu::destroy_event(const Moment* event) {
+  const Lock lock(mutex_);
+  events_.erase(found(events_, event, "event"));
+}
+
+void Gpu::record(Moment* event, const LazyStream* stream) {
+  const Lock lock(mutex_);
+  expect_alive();
+  *known(event) = {known(stream), known(stream)->queued};
+}
+
+void Gpu::wait(const LazyStream* stream, const Moment* event) {
+  const Lock lock(mutex_);
+  const Moment moment = *known(event);
+  if (moment.stream == nullptr) return;
+  enqueue(stream, [this, moment] { run_until(*moment.stream, moment.position); });
+}
+
+void Gpu::synchronize(const Moment* event) {
+  const Lock lock(mutex_);
+  expect_alive();
+  const Moment moment = *known(event);
+  if (moment.stream != nullptr) run_until(*moment.stream, moment.position);
+}
+
+void Gpu::copy_in(uint64_t to, const void* from, uint64_t bytes, const LazyStream* stream) {
+  const Lock lock(mutex_);
+  const auto* source = static_cast<const std::byte*>(from);
+  const auto after = host_.upper_bound(source);
+  const bool page_locked =
+      after != host_.begin() && source + bytes <= std::prev(after)->first + std::prev(after)->second.size();
+  if (!page_locked) {
+    fail(Kind::device, "emulated GPU: an asynchronous copy of ", bytes,
+         " bytes from memory of the host that is not page-locked: it may change before it is read");
+  }
+  enqueue(stream, [=, this] { memory_.write(to, from, bytes); });
+}
+
+void Gpu::copy_out(void* to, uint64_t from, uint64_t bytes, const LazyStream* stream) {
+  enqueue(stream, [=, this] { memory_.read(from, to, bytes); });
+}
+
+void Gpu::copy(uint64_t to, uint64_t from, uint64_t bytes, const LazyStream* stream) {
+  enqueue(stream, [=, this] { memory_.copy(to, from, bytes); });
+}
+
+void Gpu::set_bytes(uint64_t to, uint8_t value, uint64_t bytes, const LazyStream* stream) {
+  enqueue(stream, [=, this] { memory_.fill(to, value, bytes); });
+}
+
+void Gpu::forget(uint64_t address, uint64_t bytes, const LazyStream* stream) {
+  enqueue(stream, [=, this] { memory_.forget(address, bytes); });
+}
+
+Module* Gpu::load(const void* fatbin) {
+  const Lock lock(mutex_);
+  expect_alive();
+  const std::span bytes(static_cast<const std::byte*>(fatbin), fatbin_size(fatbin));
+  modules_.push_back(std::make_unique<Module>(memory_, fatbin_ptx(bytes), "embedded PTX"));
+  return modules_.back().get();
+}
+
+void Gpu::unload(const Module* module) {
+  const Lock lock(mutex_);
+  const auto at = found(modules_, module, "module");
+  std::erase_if(functions_, [&](const auto& entry) { return entry.first.first == module; });
+  modules_.erase(at);
+}
+
+LoadedFunction* Gpu::function(const Module* module, const std::string& name) {
+  const Lock lock(mutex_);
+  expect_alive();
+  const Kernel& kernel = (*found(modules_, module, "module"))->kernel(name);
+  LoadedFunction& function = functions_[{module, name}];
+  function.kernel = &kernel;
+  return &function;
+}
+
+void Gpu::allow_shared(LoadedFunction* function, uint32_t bytes) {
+  const Lock lock(mutex_);
+  if (bytes > kMostShared - std::min(kMostShared, function->kernel->static_shared)) {
+    fail(Kind::device, "emulated GPU: kernel ", function->kernel->name, " wants ", bytes,
+         " bytes of dynamic shared memory beside ", function->kernel->static_shared, " static ones");
+  }
+  function->dynamic_limit = bytes;
+}
+
+void Gpu::launch(const LoadedFunction* function, Dim3 grid, Dim3 block, uint32_t shared,
+                 const void* const* values, const LazyStream* stream) {
+  const Lock lock(mutex_);
+  const LoadedFunction now = *function;
+  const Launch launch = {grid, block, shared, now.dynamic_limit, pack_parameters(*now.kernel, values)};
+  enqueue(stream, [this, now, launch] { run(now, launch); });
+}
+
+void Gpu::run(const LoadedFunction& function, const Launch& launch) {
+  const Report report = emulator::launch(memory_, *function.kernel, launch,
+                                         {.seed = options_.seed, .threads = options_.threads});
+  note_use(function.kernel->name, report.counters);
+  if (!report.faults.empty()) fail(Kind::device, told(*function.kernel, report));
+}
+
+std::shared_ptr<LazyStream> Gpu::known(const LazyStream* stream) const {
+  return *found(streams_, stream, "stream");
+}
+
+Moment* Gpu::known(const Moment* event) const { return found(events_, event, "event")->get(); }
+
+void Gpu::enqueue(const LazyStream* stream, std::function<void()> item) {
+  const Lock lock(mutex_);
+  expect_alive();
+  const auto known_stream = known(stream);
+  known_stream->items.push_back(std::move(item));
+  ++known_stream->queued;
+}
+
+void Gpu::run_until(LazyStream& stream, uint64_t position) {
+  while (stream.done < position) {
+    const auto item = std::move(stream.items.front());
+    stream.items.pop_front();
+    ++stream.done;
+    try {
+      item();
+    } catch (const Error& error) {
+      fault_ = error.what();
+      throw;
+    }
+  }
+}
+
+}  // namespace gristmill::emulator

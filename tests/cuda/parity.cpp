@@ -1,0 +1,72 @@
+#include "parity.hpp"
+
+#include <algorithm>
+
+#include "lab.hpp"
+#include "support/catch.hpp"
+
+namespace gristmill::runtime::test {
+
+namespace {
+
+struct Setting {
+  int64_t gap = 0;
+  bool halves = false, mixed = false;
+};
+
+constexpr int kThreads = 2;
+
+Outputs run(Device& device, const Scenario& scenario, const Setting& setting) {
+  Lab lab(device);
+  lab.set_gap(setting.gap);
+  lab.set_halves(setting.halves);
+  lab.set_mixed(setting.mixed);
+  Outputs outputs = scenario.run(lab);
+  CHECK(lab.gaps_are_whole());
+  return outputs;
+}
+
+/// Everything twice on the same device: a kernel that depends on what an earlier call left behind shows.
+void check(Device& device, const Scenario& scenario, const Outputs& expected, const Setting& setting,
+           double tolerance) {
+  INFO(scenario.name << (setting.gap > 0 ? " in wider matrices" : "")
+                     << (setting.mixed ? " of mixed types" : "") << " on " << device.name());
+  const Outputs found = run(device, scenario, setting);
+  CHECK(difference(expected, found) <= tolerance);
+  CHECK((run(device, scenario, setting) == found));
+}
+
+}  // namespace
+
+void check_exact(const std::vector<Scenario>& scenarios) {
+  const auto oracle = open_reference_device(DType::f64);
+  const auto device = open_device("emu", kThreads);
+  for (const Scenario& scenario : scenarios) {
+    for (const int64_t gap : {0, 3}) {
+      check(*device, scenario, run(*oracle, scenario, {gap}), {gap}, scenario.tolerance);
+    }
+  }
+}
+
+void check_mixed(const std::vector<Scenario>& scenarios) {
+  const auto oracle = open_reference_device(DType::f64);
+  const auto device = open_device("emu", kThreads, DType::bf16);
+  for (const Scenario& scenario : scenarios) {
+    const Outputs expected = run(*oracle, scenario, {0, true, false});
+    const double tolerance = half_tolerance_of(scenario.name);
+    for (const bool mixed : {false, true}) {
+      check(*device, scenario, expected, {mixed ? 3 : 0, true, mixed}, tolerance);
+    }
+  }
+}
+
+std::vector<Scenario> only(const std::vector<Scenario>& scenarios, const std::vector<std::string>& methods) {
+  std::vector<Scenario> chosen;
+  for (const Scenario& scenario : scenarios) {
+    const std::string method = scenario.name.substr(0, scenario.name.find(' '));
+    if (std::find(methods.begin(), methods.end(), method) != methods.end()) chosen.push_back(scenario);
+  }
+  return chosen;
+}
+
+}  // namespace gristmill::runtime::test

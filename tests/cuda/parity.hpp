@@ -1,0 +1,24 @@
+#pragma once
+
+// The contract of lib/runtime/backend.hpp on the emulated GPU: the scenarios of tests/runtime against the
+// reference in double precision, within the same tolerances. A fault of a kernel is an Error that fails the
+// test.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/device.hpp"
+#include "scenarios.hpp"
+
+namespace gristmill::runtime::test {
+
+/// Runs scenarios in f32, dense and in wider matrices.
+void check_exact(const std::vector<Scenario>& scenarios);
+/// Runs scenarios in bf16: all views of the compute type, and some of the real type in wider matrices.
+void check_mixed(const std::vector<Scenario>& scenarios);
+
+/// Those scenarios that are of one of these methods.
+std::vector<Scenario> only(const std::vector<Scenario>& scenarios, const std::vector<std::string>& methods);
+
+}  // namespace gristmill::runtime::test
