@@ -105,10 +105,6 @@ class CpuBackend final : public Backend {
   void product(const Matmul& args, const float* packed_b);
   void product_blocks(const Matmul& args, const float* packed_b, int64_t block_rows, int64_t block_cols);
   bool makes_activation(const Matmul& args) const;
-  void activate(const Matmul& args, int64_t row, int64_t rows, int64_t col, int64_t cols);
-  /// Activations of some rows, on the calling thread.
-  void gelu_rows(const View& out, const ConstView& in) const;
-  void swiglu_rows(const View& out, const ConstView& gate, const ConstView& up) const;
   /// b in panels in `memory`, of panel_floats().
   void pack(float* memory, const ConstView& b, bool transposed);
   int64_t panel_floats(const ConstView& b, bool transposed) const;

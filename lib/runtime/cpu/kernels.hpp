@@ -20,8 +20,7 @@ struct Operand {
 /// neighbours.
 struct ProductBlock {
   int64_t rows = 0, cols = 0, depth = 0;
-  /// Columns from `split` on (a multiple of tile_cols) lie `gap` further in b, out, bias and residual.
-  int64_t split = INT64_MAX, gap = 0;
+  int64_t pair = 0;  ///< where not 0: `cols` columns, and as many again `pair` further on
   Operand a, b;
   const float* packed_b = nullptr;  ///< b in panels (see Products); or null: `b` is packed here
   void* out = nullptr;
@@ -31,6 +30,10 @@ struct ProductBlock {
   const float* bias = nullptr;
   const float* residual = nullptr;
   int64_t residual_stride = 0;
+  /// rows × cols, or null: of the result that was stored, GELU, or with `pair` SwiGLU.
+  void* activated = nullptr;
+  int64_t activated_stride = 0;
+  bool activated_narrow = false;
   float* scratch = nullptr;  ///< Products::scratch() floats
 };
 

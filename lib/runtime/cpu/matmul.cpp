@@ -1,6 +1,5 @@
 // Splits products over threads: large ones pack b once for all and cut out into blocks; products of few rows
-// (decoding) read b just once, from its kept panels, or each thread packing its own in cache. An activation
-// is made of a block as soon as that is written, from cache.
+// (decoding) read b just once, from its kept panels, or each thread packing its own in cache.
 
 #include <algorithm>
 #include <vector>
@@ -65,6 +64,12 @@ ProductBlock output_block(const Matmul& args, int64_t row, int64_t rows, int64_t
     block.residual = residual.row(row) + col;
     block.residual_stride = residual.stride;
   }
+  if (args.activation != Activation::none) {
+    const View activated = args.activated.row_range(row, rows).col_range(col, cols);
+    block.activated = activated.data;
+    block.activated_stride = activated.stride;
+    block.activated_narrow = activated.dtype == DType::bf16;
+  }
   return block;
 }
 
@@ -113,27 +118,15 @@ void CpuBackend::product_blocks(const Matmul& args, const float* packed_b, int64
   const int64_t down = (args.out.rows + block_rows - 1) / block_rows;
   const double work = static_cast<double>(args.out.rows * args.out.cols) * static_cast<double>(depth);
   each_block(across * down, 1, work / 50 / static_cast<double>(across * down), [&](int64_t i, int64_t) {
-    const int64_t row = i / across * block_rows, rows = std::min(block_rows, args.out.rows - row);
-    const int64_t col = i % across * block_cols, width = std::min(block_cols, cols - col);
-    ProductBlock block = block_of(args, row, rows, col, halves * width);
-    if (halves == 2) {
-      block.split = width;
-      block.gap = cols - width;
-    }
+    const int64_t row = i / across * block_rows, col = i % across * block_cols;
+    ProductBlock block =
+        block_of(args, row, std::min(block_rows, args.out.rows - row), col, std::min(block_cols, cols - col));
+    if (halves == 2) block.pair = cols;
     if (packed_b != nullptr) block.packed_b = packed_b + col * steps_of(products_, depth);
-    block.scratch = thread_scratch(products_.scratch(block.rows, block.cols, depth, packed_b != nullptr));
+    block.scratch =
+        thread_scratch(products_.scratch(block.rows, halves * block.cols, depth, packed_b != nullptr));
     products_.product(block);
-    activate(args, row, rows, col, width);
   });
-}
-
-/// The activation of a block of out; with SwiGLU the block of the gate.
-void CpuBackend::activate(const Matmul& args, int64_t row, int64_t rows, int64_t col, int64_t cols) {
-  if (args.activation == Activation::none) return;
-  const View result = args.activated.row_range(row, rows).col_range(col, cols);
-  const ConstView in = ConstView(args.out).row_range(row, rows);
-  if (args.activation == Activation::gelu) return gelu_rows(result, in.col_range(col, cols));
-  swiglu_rows(result, in.col_range(col, cols), in.col_range(args.activated.cols + col, cols));
 }
 
 void CpuBackend::product(const Matmul& args, const float* packed_b) {
@@ -155,7 +148,7 @@ void CpuBackend::product(const Matmul& args, const float* packed_b) {
   product_blocks(args, packed_b, block_rows, block_cols);
 }
 
-/// Whether product_blocks() makes the activation: the gate's and up's columns stand in panels of their own.
+/// Whether the kernels make the activation: the gate's and up's columns stand in panels of their own.
 bool CpuBackend::makes_activation(const Matmul& args) const {
   if (args.b.dtype == DType::i8) return false;
   return args.activation != Activation::swiglu || args.activated.cols % products_.tile_cols == 0;

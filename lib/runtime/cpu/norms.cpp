@@ -171,26 +171,19 @@ void CpuBackend::rotary(View x_view, ConstView positions_view, ConstView inverse
   written(x_view);
 }
 
-void CpuBackend::swiglu_rows(const View& out_view, const ConstView& gate_view,
-                             const ConstView& up_view) const {
+void CpuBackend::swiglu(View out_view, ConstView gate_up_view) {
+  checks::swiglu(out_view, gate_up_view, types_);
   const WritableRows out = computed(out_view);
-  const ComputedRows gate = computed(gate_view), up = computed(up_view);
+  const ComputedRows gate_up = computed(gate_up_view);
   const int64_t cols = out_view.cols;
-  float* scratch = thread_scratch(3 * cols);
-  for (int64_t t = 0; t < out_view.rows; ++t) {
+  each_row(out_view.rows, row_cost(cols, 0.5), [&](int64_t t) {
+    float* scratch = thread_scratch(3 * cols);
+    const float* gate = gate_up.read(t, scratch);
     float* result = out.room(t, scratch + 2 * cols);
-    kernels_.swiglu(result, gate.read(t, scratch), up.read(t, scratch + cols), cols);
+    kernels_.swiglu(result, gate, gate + cols, cols);
     out.put(t, result);
-  }
-}
-
-void CpuBackend::swiglu(View out, ConstView gate_up) {
-  checks::swiglu(out, gate_up, types_);
-  each_row(out.rows, row_cost(out.cols, 0.5), [&](int64_t t) {
-    const ConstView row = gate_up.row_range(t, 1);
-    swiglu_rows(out.row_range(t, 1), row.col_range(0, out.cols), row.col_range(out.cols, out.cols));
   });
-  written(out);
+  written(out_view);
 }
 
 void CpuBackend::swiglu_backward(View dgate_up_view, ConstView dout_view, ConstView gate_up_view) {
@@ -210,22 +203,18 @@ void CpuBackend::swiglu_backward(View dgate_up_view, ConstView dout_view, ConstV
   written(dgate_up_view);
 }
 
-void CpuBackend::gelu_rows(const View& out_view, const ConstView& in_view) const {
+void CpuBackend::gelu(View out_view, ConstView in_view) {
+  checks::same_shape_computed("gelu", out_view, in_view, types_);
   const WritableRows out = computed(out_view);
   const ComputedRows in = computed(in_view);
-  float* scratch = thread_scratch(2 * in_view.cols);
-  for (int64_t t = 0; t < in_view.rows; ++t) {
-    float* result = out.room(t, scratch + in_view.cols);
-    kernels_.gelu(result, in.read(t, scratch), in_view.cols);
+  const int64_t cols = in_view.cols;
+  each_row(in_view.rows, row_cost(cols, 0.5), [&](int64_t t) {
+    float* scratch = thread_scratch(2 * cols);
+    float* result = out.room(t, scratch + cols);
+    kernels_.gelu(result, in.read(t, scratch), cols);
     out.put(t, result);
-  }
-}
-
-void CpuBackend::gelu(View out, ConstView in) {
-  checks::same_shape_computed("gelu", out, in, types_);
-  each_row(in.rows, row_cost(in.cols, 0.5),
-           [&](int64_t t) { gelu_rows(out.row_range(t, 1), in.row_range(t, 1)); });
-  written(out);
+  });
+  written(out_view);
 }
 
 void CpuBackend::gelu_backward(View din_view, ConstView dout_view, ConstView in_view) {

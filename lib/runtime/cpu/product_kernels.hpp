@@ -3,6 +3,7 @@
 // Matrix products: a register tile of kTileRows × kTileCols, fed from packed panels (Goto & van de Geijn
 // 2008). b is packed in panels of kTileCols columns, a in panels of at most kTileRows rows.
 
+#include "runtime/cpu/activation_kernels.hpp"
 #include "runtime/cpu/kernels.hpp"
 #include "runtime/cpu/pack_kernels.hpp"
 #include "runtime/cpu/simd.hpp"
@@ -160,31 +161,52 @@ int64_t product_scratch(int64_t rows, int64_t cols, int64_t depth, bool packed) 
   return padded(rows * pass, 16) + sums;
 }
 
-/// Where column n of a block lies.
-GRISTMILL_INLINE int64_t place_of(const ProductBlock& args, int64_t n) {
-  return n < args.split ? n : n + args.gap;
-}
-
-/// One pass of all rows with the panel of columns n on: the sums of panel of rows m are at m · kTileCols.
+/// One pass of all rows with the panel of the `width` columns from n on: the sums of panel of rows m are at
+/// m · kTileCols.
 template <class Format, class Element>
 GRISTMILL_INLINE void panel_pass(const ProductBlock& args, int64_t first, int64_t pass, int64_t n,
-                                 const float* packed_a, const float* panel, float* sums) {
+                                 int64_t width, const float* packed_a, const float* panel, float* sums) {
   Element* out = static_cast<Element*>(args.out);
   const bool last = first + pass == steps_of<Format>(args.depth), single = first == 0 && last;
-  const bool plain = single && !args.accumulate && !args.bias && !args.residual && n + kTileCols <= args.cols;
-  const int64_t place = place_of(args, n);
+  const bool plain = single && !args.accumulate && !args.bias && !args.residual && width == kTileCols;
   for (int64_t m = 0; m < args.rows; m += kTileRows) {
-    const int64_t height = lesser(kTileRows, args.rows - m), width = lesser(kTileCols, args.cols - n);
+    const int64_t height = lesser(kTileRows, args.rows - m);
     if (plain) {  // no epilogue: the tile goes where it belongs
       kTiles<Format, Element>[height](pass, packed_a + m * pass, height, panel, kTileCols,
-                                      out + m * args.out_stride + place, args.out_stride, false);
+                                      out + m * args.out_stride + n, args.out_stride, false);
       continue;
     }
     float* c = single ? sums : sums + m * kTileCols;
     kTiles<Format, float>[height](pass, packed_a + m * pass, height, panel, kTileCols, c, kTileCols,
                                   first > 0);
-    if (last) finish_tile(args, out, c, m, place, height, width);
+    if (last) finish_tile(args, out, c, m, n, height, width);
   }
+}
+
+/// The activation of the `width` columns from n on, which were just written and are in the first-level cache.
+template <class Element, class Activated>
+void activate_columns(const ProductBlock& args, int64_t n, int64_t width) {
+  const Element* in = static_cast<const Element*>(args.out) + n;
+  Activated* out = static_cast<Activated*>(args.activated) + n;
+  for (int64_t r = 0; r < args.rows; ++r, in += args.out_stride, out += args.activated_stride) {
+    each_vector(width, [&](int64_t i, auto get, auto put) {
+      put(out + i, args.pair > 0 ? swiglu_of(get(in + i), get(in + args.pair + i)) : gelu_of(get(in + i)));
+    });
+  }
+}
+
+template <class Element>
+GRISTMILL_INLINE void activate(const ProductBlock& args, int64_t n, int64_t width) {
+  if (args.activated == nullptr) return;
+  args.activated_narrow ? activate_columns<Element, uint16_t>(args, n, width)
+                        : activate_columns<Element, float>(args, n, width);
+}
+
+/// Columns of a panel in turn: a panel's, and with a pair those of its partner.
+template <class Body>
+GRISTMILL_INLINE void each_partner(const ProductBlock& args, int64_t n, Body body) {
+  body(n, int64_t{0});
+  if (args.pair > 0) body(n + args.pair, int64_t{1});
 }
 
 /// Elements of the depth in steps [first, first + pass).
@@ -205,41 +227,55 @@ void packed_product(const ProductBlock& args) {
     const int64_t pass = lesser(most, steps - first);
     pack_a<Format>(packed_a, args, first * Format::kStep, depth_of<Format>(args, first, pass));
     for (int64_t n = 0; n < args.cols; n += kTileCols) {
-      panel_pass<Format, Element>(args, first, pass, n, packed_a,
-                                  args.packed_b + place_of(args, n) * steps + first * kTileCols,
-                                  single ? sums : sums + n * args.rows);
+      const int64_t width = lesser(kTileCols, args.cols - n);
+      each_partner(args, n, [&](int64_t place, int64_t partner) {
+        panel_pass<Format, Element>(args, first, pass, place, width, packed_a,
+                                    args.packed_b + place * steps + first * kTileCols,
+                                    single ? sums : sums + (partner * args.cols + n) * args.rows);
+      });
+      if (first + pass == steps) activate<Element>(args, n, width);
     }
     first += pass;
   } while (first < steps);
 }
 
-/// Few rows: all of a is packed, and b goes by once, panel by panel, its next pass on its way from memory.
+/// Few rows: all of a is packed, and a panel of b goes by once, its next pass on its way from memory.
+template <class Format, class Element>
+GRISTMILL_INLINE void passing_panel(const ProductBlock& args, int64_t n, int64_t width, const float* packed_a,
+                                    float* sums) {
+  const int64_t steps = steps_of<Format>(args.depth), bytes = bytes_of(args.b);
+  float* panel = sums + args.rows * kTileCols;
+  int64_t first = 0;
+  do {
+    const int64_t pass = lesser(kOwnPass, steps - first), k = first * Format::kStep;
+    const char* from = args.b.transposed ? element(args.b, n, k) : element(args.b, k, n);
+    if (args.b.transposed && first + 2 * kOwnPass <= steps) {
+      for (int64_t r = 0; r < width; ++r) {
+        for (int64_t i = 0; i < kOwnPass * Format::kStep * bytes; i += 64)
+          __builtin_prefetch(from + (r * args.b.stride + kOwnPass * Format::kStep) * bytes + i);
+      }
+    }
+    pack_panel<Format>(panel, args.b, from, width, depth_of<Format>(args, first, pass));
+    panel_pass<Format, Element>(args, first, pass, n, width, packed_a + args.rows * first, panel, sums);
+    first += pass;
+  } while (first < steps);
+}
+
 template <class Format, class Element>
 void passing_product(const ProductBlock& args) {
-  const int64_t steps = steps_of<Format>(args.depth), bytes = bytes_of(args.b);
+  const int64_t steps = steps_of<Format>(args.depth);
   float* packed_a = args.scratch;
-  float* sums = packed_a + padded(args.rows * steps, 16);
-  float* panel = sums + args.rows * kTileCols;
   for (int64_t first = 0; first < steps; first += kOwnPass) {
     pack_a<Format>(packed_a + args.rows * first, args, first * Format::kStep,
                    depth_of<Format>(args, first, kOwnPass));
   }
+  float* sums = packed_a + padded(args.rows * steps, 16);
   for (int64_t n = 0; n < args.cols; n += kTileCols) {
-    const int64_t width = lesser(kTileCols, args.cols - n), place = place_of(args, n);
-    int64_t first = 0;
-    do {
-      const int64_t pass = lesser(kOwnPass, steps - first), k = first * Format::kStep;
-      const char* from = args.b.transposed ? element(args.b, place, k) : element(args.b, k, place);
-      if (args.b.transposed && first + 2 * kOwnPass <= steps) {
-        for (int64_t r = 0; r < width; ++r) {
-          for (int64_t i = 0; i < kOwnPass * Format::kStep * bytes; i += 64)
-            __builtin_prefetch(from + (r * args.b.stride + kOwnPass * Format::kStep) * bytes + i);
-        }
-      }
-      pack_panel<Format>(panel, args.b, from, width, depth_of<Format>(args, first, pass));
-      panel_pass<Format, Element>(args, first, pass, n, packed_a + args.rows * first, panel, sums);
-      first += pass;
-    } while (first < steps);
+    const int64_t width = lesser(kTileCols, args.cols - n);
+    each_partner(args, n, [&](int64_t place, int64_t) {
+      passing_panel<Format, Element>(args, place, width, packed_a, sums);
+    });
+    activate<Element>(args, n, width);
   }
 }
 
