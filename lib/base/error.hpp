@@ -38,7 +38,7 @@ template <class... Parts>
 [[noreturn]] void fail_errno(const std::string& what, const std::string& where);
 
 /// Thrown by a trainer that stopped on a signal after saving a checkpoint: exit code 75. Without a text
-/// nothing is printed: of several processes that stop together, one says it.
+/// nothing is printed: of several processes that stop together, one has said it.
 class Stopped : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

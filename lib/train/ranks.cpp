@@ -179,8 +179,10 @@ void run_together(runtime::Collective& collective, const std::function<void()>& 
     body();
     collective.leave();
   } catch (const Stopped& stopped) {
+    // Said before they part: a launcher ends all ranks as soon as the first has ended with another code than 0.
+    if (rank == 0) log::write(stopped.what());
     collective.leave();
-    throw Stopped(rank == 0 ? stopped.what() : "");
+    throw Stopped("");
   } catch (const Error& error) {
     say_and_end(error.what(), error.kind() == Kind::usage ? 2 : 1);
     throw;

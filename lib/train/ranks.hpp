@@ -88,7 +88,7 @@ std::vector<double> in_rounds(Ranks* ranks, int64_t count, model::ParameterSet* 
                               const std::function<std::vector<double>(int64_t)>& compute);
 
 /// Runs `body` on each rank. What one throws is said by one of them (by rank 0 where it fails too), and ends
-/// them all; Stopped leaves together. With one rank, exceptions simply pass.
+/// them all; Stopped is said by rank 0, and they leave together. With one rank, exceptions simply pass.
 void run_together(runtime::Collective& collective, const std::function<void()>& body);
 
 }  // namespace gristmill::train
