@@ -26,4 +26,9 @@ struct Indices {
   int64_t count, stride;
 };
 
+/// The numbers of a step of AdamW, worked out on the host in double.
+struct AdamWFactors {
+  float beta1, beta2, rest1, rest2, step, unbias, epsilon, decay, scale;
+};
+
 }  // namespace gristmill::runtime::cuda

@@ -30,13 +30,13 @@ struct HalfShape {
   /// Warps that share 16 rows in the kernel of dk and dv, each with a part of the columns, since it has sums
   /// of both.
   static constexpr int kColumnParts = kWidth > 128 ? 2 : 1;
-  static constexpr int kKeyThreads = kThreads * kColumnParts;
+  static constexpr int kBackwardThreads = kThreads * kColumnParts;
 };
 
 /// Products in f32 by plain multiplications: 16 × 16 threads, each with a square of a tile of scores.
 template <int kWidth>
 struct FloatShape {
-  static constexpr int kThreads = 256, kKeyThreads = kThreads;
+  static constexpr int kThreads = 256, kBackwardThreads = kThreads;
   static constexpr int kPitch = kWidth + 4;
   static constexpr int kRows = kWidth > 128 ? 32 : 64, kKeys = kRows;
   static constexpr int kBackwardRows = kWidth > 64 ? 32 : 64;

@@ -103,6 +103,34 @@ __device__ inline void store(const Rows& m, int64_t row, int64_t col, const Four
   store_floats(static_cast<float*>(m.data) + offset, in, count);
 }
 
+/// Moves elements of one size as they are.
+template <class Word, class Vector>
+__device__ inline void move_words(Word* to, const Word* from, int count) {
+  if (count == kRun && aligned(to, sizeof(Vector)) && aligned(from, sizeof(Vector))) {
+    *reinterpret_cast<Vector*>(to) = *reinterpret_cast<const Vector*>(from);
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < kRun; ++i) {
+    if (i < count) to[i] = from[i];
+  }
+}
+
+/// out(row, col…) = in(from_row, col…): bit for bit between equal types.
+__device__ inline void move(const Rows& out, const Place& at, const ConstRows& in, int64_t from_row) {
+  if (at.count == 0) return;
+  const int64_t to = at.row * out.stride + at.col, from = from_row * in.stride + at.col;
+  if (in.narrow != out.narrow) {
+    store(out, at.row, at.col, load(in, from_row, at.col, at.count), at.count);
+  } else if (in.narrow) {
+    move_words<uint16_t, uint2>(static_cast<uint16_t*>(out.data) + to,
+                                static_cast<const uint16_t*>(in.data) + from, at.count);
+  } else {
+    move_words<uint32_t, uint4>(static_cast<uint32_t*>(out.data) + to,
+                                static_cast<const uint32_t*>(in.data) + from, at.count);
+  }
+}
+
 /// One element of a matrix of f32.
 template <class Matrix>
 __device__ inline float element(const Matrix& m, int64_t row, int64_t col) {

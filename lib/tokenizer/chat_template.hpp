@@ -4,13 +4,10 @@
 // tokens tell:
 //
 //   ChatML   <|im_start|>role\ncontent<|im_end|>\n                         for every message
-//            <|im_start|>assistant\n                                       in front of a reply to be
-//            generated
+//            <|im_start|>assistant\n                                       in front of a reply
 //   Llama 3  <|begin_of_text|>                                             in front of the first message
-//            <|start_header_id|>role<|end_header_id|>\n\ncontent<|eot_id|>  for every message, content
-//            stripped
-//            <|start_header_id|>assistant<|end_header_id|>\n\n             in front of a reply to be
-//            generated
+//            <|start_header_id|>role<|end_header_id|>\n\ncontent<|eot_id|>  for every message (stripped)
+//            <|start_header_id|>assistant<|end_header_id|>\n\n             in front of a reply
 //
 // Ids are built piece by piece (special, header, content, special, newline), never by rendering text and
 // tokenizing it: content that spells "<|im_end|>" stays plain bytes, nothing merges across a boundary, and
