@@ -10,6 +10,8 @@
 
 #include "cuda/arguments.hpp"
 #include "cuda/gpu.hpp"
+#include "cuda/head_arguments.hpp"
+#include "cuda/product_arguments.hpp"
 #include "runtime/backend.hpp"
 #include "runtime/checks.hpp"
 
@@ -75,9 +77,37 @@ class CudaBackend final : public Backend {
   void sample(View ids, View log_prob, ConstView logits, ConstView uniforms, const Sampling& args) override;
 
  private:
+  /// out[1,C] += the sum of `count` rows of partial sums that lie `pitch` apart, in order.
+  void add_partials(View out, const float* partial, int64_t count, int64_t pitch);
+  /// The gradient of a norm; without dbias that of RMSNorm.
+  void norm_backward(const char* kernel, View din, bool accumulate_din, View dweight, View dbias,
+                     ConstView dout, ConstView in, ConstView weight, ConstView moments);
+  /// Keys of [0, limit) in rising order, and where each came from; of equal keys the first comes first. Holds
+  /// until the next call.
+  struct Sorted {
+    const int32_t *keys, *order;
+  };
+  Sorted sorted(Indices keys, int64_t limit);
+  /// The product of head() for rows [first, first + rows), and what kernels make of it.
+  HeadChunk head_logits(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
+                        double logit_scale, int64_t first, int64_t rows);
+  /// embedding() of a table in int8.
+  void int8_embedding(View out, ConstView table, ConstView ids, bool accumulate);
+  /// `count` matrices, *stride elements apart, as tile kernels take them: where they are, or copied, which sets
+  /// *stride. Only one: stride may be null.
+  Operand operand(const ConstView& view, Workspace& scratch, int64_t count, int64_t* stride);
+  /// Kinds of products; args fit.
+  void few_row_product(const Matmul& args, const ProductOutput& to);
+  void tile_product(const Matmul& args, const ProductOutput& to);
+  void int8_product(const Matmul& args, const ProductOutput& to);
+
   Gpu& gpu_;
   const checks::Types types_;
+  Workspace left_{gpu_}, right_{gpu_}, digits_{gpu_};  // operands that had to be copied
   Workspace sums_{gpu_}, keys_{gpu_};
+  Workspace attention_{gpu_};
+  Workspace choices_{gpu_};
+  Workspace logits_{gpu_}, head_sums_{gpu_};
 };
 
 }  // namespace gristmill::runtime::cuda

@@ -41,15 +41,15 @@ extern "C" __global__ void scatter_rows(Rows out, ConstRows in, Indices rows, ui
 
 namespace {
 
-constexpr int kSumLanes = 8;                // rows that a block of sums reads at once
-constexpr int kSumCols = 32 * kRun;         // columns of such a block
-constexpr int kSumTile = 4096;              // elements of one turn of a sum of squares
-constexpr int kSumThreads = 256;            // of a block of such a sum
+constexpr int kSumLanes = 8;         // rows that a block of sums reads at once
+constexpr int kSumCols = 32 * kRun;  // columns of such a block
+constexpr int kSumTile = 4096;       // elements of one turn of a sum of squares
+constexpr int kSumThreads = 256;     // of a block of such a sum
 
 }  // namespace
 
-/// partial[band, col] = the sum of the band's rows. Blocks of 32 × 8 threads: lanes side by side take 4 columns
-/// each, lanes below each other every eighth row.
+/// partial[band, col] = the sum of the band's rows. Blocks of 32 × 8 threads: lanes side by side take 4
+/// columns each, lanes below each other every eighth row.
 extern "C" __global__ void sum_rows(ConstRows in, float* partial, int64_t band_rows, uint32_t across) {
   __shared__ float4 sums[kSumLanes][kWarp];
   const uint32_t band = blockIdx.x / across;

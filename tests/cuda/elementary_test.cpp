@@ -3,7 +3,9 @@
 
 using namespace gristmill::runtime::test;
 
-TEST_CASE("filling on the emulated GPU keeps the contract", "[cuda]") {
-  check_exact(only(elementary_scenarios(), {"fill"}));
-  check_mixed(only(elementary_scenarios(), {"fill"}));
+TEST_CASE("elementary methods on the emulated GPU keep the contract", "[cuda]") {
+  check_exact(elementary_scenarios());
+}
+TEST_CASE("elementary methods on the emulated GPU keep the contract in bf16", "[cuda]") {
+  check_mixed(elementary_scenarios());
 }
