@@ -54,6 +54,13 @@ struct alignas(16) QueryFacts {
 };
 
 /// Keys of a part of a cache, where few rows are shared out over many blocks; a whole number of tiles.
-constexpr int64_t kCachePart = 256;
+constexpr int32_t kCachePart = 256;
+
+/// Where the sums of parts go: for each row, head and part as many floats as a head is wide, then their
+/// maximum and total weight. One part: sums are finished at once.
+struct CacheParts {
+  float* data;
+  int32_t count, keys;
+};
 
 }  // namespace gristmill::runtime::cuda

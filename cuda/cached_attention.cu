@@ -16,15 +16,10 @@ using namespace gristmill::runtime::cuda;
 
 namespace {
 
-/// Where unfinished sums go: for each row, head and part `width` sums, then their maximum and total weight.
-struct Parts {
-  float* data;
-  int count, keys;
-
-  __device__ int64_t at(int64_t row, int heads, int head, int part, int width) const {
-    return ((row * heads + head) * count + part) * (width + 2);
-  }
-};
+/// Where the sums of a part begin.
+__device__ int64_t place_of(const CacheParts& parts, int64_t row, int heads, int head, int part, int width) {
+  return ((row * heads + head) * parts.count + part) * (width + 2);
+}
 
 /// The longest of the lengths of a tile's rows.
 template <int kRows>
@@ -56,7 +51,7 @@ __device__ bool gather_lengths(int (&lengths)[kRows], const Indices& sequence, c
 template <class Attention>
 __device__ void attend_cached(const Rows& out, const ConstRows& q, const ConstRows& cache_k,
                               const ConstRows& cache_v, const Indices& sequence, const Indices& length,
-                              const Parts& parts, int64_t capacity, int group, int width, float scale) {
+                              const CacheParts& parts, int64_t capacity, int group, int width, float scale) {
   constexpr int kRows = Attention::kRows, kOwn = Attention::kOwn;
   __shared__ int lengths[kRows];
   const int heads = static_cast<int>(q.cols) / width, tile_heads = min(group, kRows),
@@ -98,7 +93,7 @@ __device__ void attend_cached(const Rows& out, const ConstRows& q, const ConstRo
                     attention.softmax[i].inverse());
     if (parts.count == 1) continue;
     const bool partial = seen > parts.keys && seen > first;
-    const int64_t at = parts.at(place, heads, head, part, width);
+    const int64_t at = place_of(parts, place, heads, head, part, width);
     attention.store(i, unfinished, partial ? at : -1, 1.0f);
     if (partial && Attention::speaks()) {
       parts.data[at + width] = attention.softmax[i].top;
@@ -112,12 +107,12 @@ __device__ void attend_cached(const Rows& out, const ConstRows& q, const ConstRo
 extern "C" {
 
 /// Grid: (rows, heads). Rows that end in the first part are finished.
-__global__ void combine_parts(Rows out, Indices length, Parts parts, int width) {
+__global__ void combine_parts(Rows out, Indices length, CacheParts parts, int width) {
   const int row = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
   const int seen = length.data[row * length.stride];
   if (seen <= parts.keys) return;
   const int count = (seen + parts.keys - 1) / parts.keys, step = width + 2;
-  const float* part = parts.data + parts.at(row, static_cast<int>(gridDim.y), head, 0, width);
+  const float* part = parts.data + place_of(parts, row, static_cast<int>(gridDim.y), head, 0, width);
   float top = -INFINITY, total = 0;
   for (int p = 0; p < count; ++p) top = fmaxf(top, part[p * step + width]);
   for (int p = 0; p < count; ++p) total += part[p * step + width + 1] * exp2f(part[p * step + width] - top);
@@ -130,47 +125,47 @@ __global__ void combine_parts(Rows out, Indices length, Parts parts, int width) 
 
 __global__ void __launch_bounds__(128, 2)
     cached_half_32(Rows out, ConstRows q, ConstRows k, ConstRows v, Indices sequence, Indices length,
-                   Parts parts, int64_t capacity, int group, int width, float scale) {
+                   CacheParts parts, int64_t capacity, int group, int width, float scale) {
   attend_cached<HalfAttention<32>>(out, q, k, v, sequence, length, parts, capacity, group, width, scale);
 }
 __global__ void __launch_bounds__(128, 2)
     cached_half_64(Rows out, ConstRows q, ConstRows k, ConstRows v, Indices sequence, Indices length,
-                   Parts parts, int64_t capacity, int group, int width, float scale) {
+                   CacheParts parts, int64_t capacity, int group, int width, float scale) {
   attend_cached<HalfAttention<64>>(out, q, k, v, sequence, length, parts, capacity, group, width, scale);
 }
 __global__ void __launch_bounds__(128, 2)
     cached_half_96(Rows out, ConstRows q, ConstRows k, ConstRows v, Indices sequence, Indices length,
-                   Parts parts, int64_t capacity, int group, int width, float scale) {
+                   CacheParts parts, int64_t capacity, int group, int width, float scale) {
   attend_cached<HalfAttention<96>>(out, q, k, v, sequence, length, parts, capacity, group, width, scale);
 }
 __global__ void __launch_bounds__(128, 2)
     cached_half_128(Rows out, ConstRows q, ConstRows k, ConstRows v, Indices sequence, Indices length,
-                    Parts parts, int64_t capacity, int group, int width, float scale) {
+                    CacheParts parts, int64_t capacity, int group, int width, float scale) {
   attend_cached<HalfAttention<128>>(out, q, k, v, sequence, length, parts, capacity, group, width, scale);
 }
 __global__ void __launch_bounds__(128, 2)
     cached_half_256(Rows out, ConstRows q, ConstRows k, ConstRows v, Indices sequence, Indices length,
-                    Parts parts, int64_t capacity, int group, int width, float scale) {
+                    CacheParts parts, int64_t capacity, int group, int width, float scale) {
   attend_cached<HalfAttention<256>>(out, q, k, v, sequence, length, parts, capacity, group, width, scale);
 }
 __global__ void __launch_bounds__(256, 1)
     cached_float_32(Rows out, ConstRows q, ConstRows k, ConstRows v, Indices sequence, Indices length,
-                    Parts parts, int64_t capacity, int group, int width, float scale) {
+                    CacheParts parts, int64_t capacity, int group, int width, float scale) {
   attend_cached<FloatAttention<32>>(out, q, k, v, sequence, length, parts, capacity, group, width, scale);
 }
 __global__ void __launch_bounds__(256, 1)
     cached_float_64(Rows out, ConstRows q, ConstRows k, ConstRows v, Indices sequence, Indices length,
-                    Parts parts, int64_t capacity, int group, int width, float scale) {
+                    CacheParts parts, int64_t capacity, int group, int width, float scale) {
   attend_cached<FloatAttention<64>>(out, q, k, v, sequence, length, parts, capacity, group, width, scale);
 }
 __global__ void __launch_bounds__(256, 1)
     cached_float_128(Rows out, ConstRows q, ConstRows k, ConstRows v, Indices sequence, Indices length,
-                     Parts parts, int64_t capacity, int group, int width, float scale) {
+                     CacheParts parts, int64_t capacity, int group, int width, float scale) {
   attend_cached<FloatAttention<128>>(out, q, k, v, sequence, length, parts, capacity, group, width, scale);
 }
 __global__ void __launch_bounds__(256, 1)
     cached_float_256(Rows out, ConstRows q, ConstRows k, ConstRows v, Indices sequence, Indices length,
-                     Parts parts, int64_t capacity, int group, int width, float scale) {
+                     CacheParts parts, int64_t capacity, int group, int width, float scale) {
   attend_cached<FloatAttention<256>>(out, q, k, v, sequence, length, parts, capacity, group, width, scale);
 }
 
