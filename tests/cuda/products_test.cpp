@@ -1,0 +1,104 @@
+// Products on the emulated GPU: the contract's scenarios, and shapes around every edge of the kernels' tiles.
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "base/str.hpp"
+#include "parity.hpp"
+#include "support/catch.hpp"
+
+using namespace gristmill;
+using namespace gristmill::runtime;
+using namespace gristmill::runtime::test;
+
+namespace {
+
+/// A product as large as `shape` (rows, columns, depth) says; its form is that of the transposes.
+Scenario product(const std::array<int64_t, 3>& shape, bool ta, bool tb, bool accumulate) {
+  const int64_t m = shape[0], n = shape[1], k = shape[2];
+  return {str("matmul ", m, " x ", n, " x ", k, ta ? " T" : " N", tb ? "T" : "N"), tolerance_of("matmul"),
+          [=](Lab& lab) {
+            Matmul args;
+            args.a = ta ? lab.computed(k, m, 0.5) : lab.computed(m, k, 0.5);
+            args.b = tb ? lab.computed(n, k, 0.5) : lab.computed(k, n, 0.5);
+            args.out = lab.computed(m, n);
+            args.transpose_a = ta;
+            args.transpose_b = tb;
+            args.accumulate = accumulate;
+            lab.backend().matmul(args);
+            return Outputs{lab.read(args.out)};
+          }};
+}
+
+/// One less than, as much as, and one more than tiles of 64 and 128, runs of 8 and stages of 32; enough tiles
+/// that large ones are chosen.
+std::vector<Scenario> edges() {
+  std::vector<Scenario> all;
+  for (const auto& shape : std::vector<std::array<int64_t, 3>>{
+           {63, 65, 32}, {64, 64, 33}, {65, 129, 95}, {128, 72, 8}, {257, 511, 40}, {512, 384, 65}}) {
+    for (int form = 0; form < 4; ++form)
+      all.push_back(product(shape, (form & 1) != 0, (form & 2) != 0, form == 1));
+  }
+  for (const int64_t rows : {1, 2, 4, 5, 8, 9, 16, 17})
+    all.push_back(product({rows, 33, 259}, false, true, false));
+  all.push_back(product({5, 6, 0}, false, true, false));
+  all.push_back(product({40, 6, 0}, true, false, true));
+  return all;
+}
+
+/// What a product makes of its result is what the activation's own kernel makes of it.
+Scenario activated(const std::array<int64_t, 3>& shape, bool gelu, bool transposed) {
+  const int64_t m = shape[0], n = shape[1], k = shape[2], width = gelu ? n : n / 2;
+  return {str("fused_matmul ", m, " x ", n, " x ", k, gelu ? " with GELU" : " with SwiGLU",
+              transposed ? " transposed" : ""),
+          tolerance_of("fused_matmul"), [=](Lab& lab) {
+            Matmul args;
+            args.a = lab.computed(m, k, 0.5);
+            args.b = transposed ? lab.computed(n, k, 0.5) : lab.computed(k, n, 0.5);
+            args.transpose_b = transposed;
+            args.out = lab.computed(m, n);
+            args.residual = lab.real(m, n);
+            args.activated = lab.computed(m, width);
+            args.activation = gelu ? Activation::gelu : Activation::swiglu;
+            const View alone = lab.as(args.activated, m, width);
+            lab.backend().matmul(args);
+            gelu ? lab.backend().gelu(alone, args.out) : lab.backend().swiglu(alone, args.out);
+            CHECK((lab.read(alone) == lab.read(args.activated)));
+            return Outputs{lab.read(args.out), lab.read(args.activated)};
+          }};
+}
+
+std::vector<Scenario> activations() {
+  std::vector<Scenario> all;
+  for (const auto& shape : std::vector<std::array<int64_t, 3>>{
+           {8, 40, 64}, {65, 66, 40}, {260, 528, 24}, {33, 208, 7}, {300, 544, 9}}) {
+    for (const bool gelu : {true, false}) {
+      for (const bool transposed : {true, false}) all.push_back(activated(shape, gelu, transposed));
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("products on the emulated GPU keep the contract", "[cuda]") { check_exact(product_scenarios()); }
+TEST_CASE("products on the emulated GPU keep the contract in bf16", "[cuda]") {
+  check_mixed(product_scenarios());
+}
+TEST_CASE("products with activations on the emulated GPU keep the contract", "[cuda]") {
+  check_exact(fused_scenarios());
+}
+TEST_CASE("products with activations on the emulated GPU keep the contract in bf16", "[cuda]") {
+  check_mixed(fused_scenarios());
+}
+TEST_CASE("products of all shapes around tiles are right on a GPU", "[cuda]") { check_exact(edges()); }
+TEST_CASE("products of all shapes around tiles are right on a GPU in bf16", "[cuda]") {
+  check_mixed(edges());
+}
+TEST_CASE("a GPU's product makes the bits of the activation's own kernel", "[cuda]") {
+  check_exact(activations());
+}
+TEST_CASE("a GPU's product makes the bits of the activation's own kernel in bf16", "[cuda]") {
+  check_mixed(activations());
+}
