@@ -106,7 +106,6 @@ class CudaBackend final : public Backend {
   Workspace left_{gpu_}, right_{gpu_}, digits_{gpu_};  // operands that had to be copied
   Workspace sums_{gpu_}, keys_{gpu_};
   Workspace attention_{gpu_};
-  Workspace attention_{gpu_};
   Workspace choices_{gpu_};
   Workspace logits_{gpu_}, head_sums_{gpu_};
 };
