@@ -180,7 +180,7 @@ Tool& Tool::shard() {
 }
 
 Tool& Tool::device() {
-  state_->app->add_option("--device", state_->shared->device, "auto, cpu or cuda[:N]")
+  state_->app->add_option("--device", state_->shared->device, "auto, cpu, cuda[:N], or emu: GPU kernels run and checked without a GPU")
       ->capture_default_str()
       ->group("Compute");
   return *this;

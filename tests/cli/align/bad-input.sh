@@ -18,7 +18,7 @@ expect 2 "--batch-size" sft -q --model base --data chats.jsonl --run-dir r --bat
 expect 2 "--lr" sft -q --model base --data chats.jsonl --run-dir r --lr -1
 expect 2 "--beta2" sft -q --model base --data chats.jsonl --run-dir r --beta2 1
 expect 2 "--warmup" sft -q --model base --data chats.jsonl --run-dir r --warmup 1.5
-expect 1 "CUDA" sft -q --model base --data chats.jsonl --run-dir r --device cuda
+expect 1 "use --device cpu" sft -q --model base --data chats.jsonl --run-dir r --device cuda
 expect 2 "--beta must be positive" dpo -q --model base --data pairs.jsonl --run-dir r --beta 0
 expect 2 "label-smoothing" dpo -q --model base --data pairs.jsonl --run-dir r --loss hinge --label-smoothing 0.1
 expect 1 "nowhere.jsonl" reward-train -q --model base --data nowhere.jsonl --run-dir r
