@@ -23,3 +23,8 @@ for file in model.safetensors optimizer.safetensors; do cmp bf16-emu/checkpoints
 rm -r again/checkpoints/step-10
 pretrain -q -j1 --device emu --run-dir again --dtype bf16 $shape --qk-norm $steps --checkpoint-every 4 --resume t.tok.zst
 cmp bf16-emu/checkpoints/step-10/model.safetensors again/checkpoints/step-10/model.safetensors
+# Two ranks are one rank with two rounds, bit for bit.
+if command -v mpirun >/dev/null; then
+  "$GRISTMILL_SOURCE/tests/support/ranks" 2 pretrain -q -j1 --device emu --run-dir ranks --dtype bf16 $shape --qk-norm $steps t.tok.zst
+  cmp bf16-emu/checkpoints/step-10/model.safetensors ranks/checkpoints/step-10/model.safetensors
+fi
