@@ -70,18 +70,18 @@ struct FloatProduct {
     }
   }
 
-  /// Lays four of a thread's rows, 16 of the warp's, into the warp's slab.
+  /// Lays four of a thread's rows, 16 of the warp's, into the warp's slab: where a thread's rows are
+  /// neighbours, turned, since rows that are four apart would meet in a bank.
   __device__ static void lay(float* slab, const float (*results)[kOwn]) {
     const int lane_row = threadIdx.x % 32 / 8, lane_col = threadIdx.x % 8;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      float* to = slab + own<kAcrossA, 4>(lane_row, i) * kSlabPitch;
+      float* to = slab + (lane_row + i * 4) * kSlabPitch;
 #pragma unroll
       for (int j = 0; j < kOwn; j += kAcrossB ? 4 : 1) {
         float* place = to + own<kAcrossB, 8>(lane_col, j);
         if (kAcrossB) {
-          *reinterpret_cast<float4*>(place) =
-              make_float4(results[i][j], results[i][j + 1], results[i][j + 2], results[i][j + 3]);
+          lay_four(place, results[i][j], results[i][j + 1], results[i][j + 2], results[i][j + 3]);
         } else {
           *place = results[i][j];
         }
@@ -118,8 +118,8 @@ struct FloatProduct {
       __syncwarp();
 #pragma unroll 1
       for (int col = 0; col < kWarpCols; col += 32) {
-        finish_slab<kSlabPitch>(to, slab + col, row + warp_row + half * kSlabRows, row_end, columns,
-                                warp_col + col);
+        finish_slab<kSlabPitch, kAcrossA>(to, slab + col, row + warp_row + half * kSlabRows, row_end, columns,
+                                          warp_col + col);
       }
       __syncwarp();
     }

@@ -87,11 +87,11 @@ __device__ inline void gradient_tile(const Operand& dout, const Operand& a, int6
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 4)
     grouped_half_n(Operand a, Operand b, int32_t depth, Experts experts, uint32_t across, ProductOutput to) {
   grouped_tile<HalfProduct<64, 64, false, true>, uint16_t>(a, b, depth, experts, across, to);
 }
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 4)
     grouped_half_t(Operand a, Operand b, int32_t depth, Experts experts, uint32_t across, ProductOutput to) {
   grouped_tile<HalfProduct<64, 64, false, false>, uint16_t>(a, b, depth, experts, across, to);
 }
@@ -104,7 +104,7 @@ extern "C" __global__ void __launch_bounds__(128, 3)
   grouped_tile<FloatProduct<false, false>, float>(a, b, depth, experts, across, to);
 }
 
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 4)
     grouped_half_gradient(Operand dout, Operand a, int64_t rows, Experts experts, uint32_t across,
                           ProductOutput to) {
   gradient_tile<HalfProduct<64, 64, true, true>, uint16_t>(dout, a, rows, experts, across, to);

@@ -67,8 +67,8 @@ struct HalfProduct {
     float* to = slab + lane / 4 * kSlabPitch + lane % 4 * 2;
 #pragma unroll
     for (int j = 0; j < kWarpCols / 8; ++j) {
-      *reinterpret_cast<float2*>(to + j * 8) = make_float2(results[j][0], results[j][1]);
-      *reinterpret_cast<float2*>(to + 8 * kSlabPitch + j * 8) = make_float2(results[j][2], results[j][3]);
+      lay_two(to + j * 8, results[j][0], results[j][1]);
+      lay_two(to + 8 * kSlabPitch + j * 8, results[j][2], results[j][3]);
     }
   }
 

@@ -23,6 +23,10 @@ struct Largest {
     value = fmaxf(value, fabsf(x));
     wrong += x - x;
   }
+  __device__ void take(const Four& x) {
+#pragma unroll
+    for (int i = 0; i < kRun; ++i) take(x.at[i]);
+  }
   __device__ void join(float other_value, float other_wrong) {
     value = fmaxf(value, other_value);
     wrong += other_wrong;
@@ -56,15 +60,11 @@ __device__ inline uint32_t* strip_of(void* matrix, int64_t strip, int64_t depth)
   return static_cast<uint32_t*>(matrix) + strip * kStripRows * (1 + groups_of(depth));
 }
 
-/// Makes a group's words from a strip's scales; value(r, c) are the weight's.
-template <class Value>
-__device__ inline uint32_t quantized(float scale, int64_t group, int64_t depth, const Value& value) {
+/// The word of `count` neighbouring columns of a row; the others are zero.
+__device__ inline uint32_t quantized(float scale, const Four& value, int count) {
   int byte[kGroup];
 #pragma unroll
-  for (int i = 0; i < kGroup; ++i) {
-    const int64_t c = group * kGroup + i;
-    byte[i] = c < depth ? rounded(value(c), scale, kLargestByte) : 0;
-  }
+  for (int i = 0; i < kGroup; ++i) byte[i] = i < count ? rounded(value.at[i], scale, kLargestByte) : 0;
   return packed(byte);
 }
 
@@ -81,8 +81,8 @@ extern "C" __global__ void quantize_rows(void* out, int64_t rows, int64_t depth,
   uint32_t* strip = strip_of(out, blockIdx.x, depth);
   for (int r = warp; r < kStripRows; r += kWarps) {
     Largest largest;
-    for (int64_t c = lane; c < depth && first + r < rows; c += kWarp)
-      largest.take(weight[(first + r) * stride + c]);
+    for (int64_t c = lane * kRun; c < depth && first + r < rows; c += kWarp * kRun)
+      largest.take(load_floats(weight + (first + r) * stride + c, run_length(depth - c)));
     largest.join_warp();
     if (lane == 0) scales[r] = first + r < rows ? largest.scale(kLargestByte) : 0.0f;
   }
@@ -90,9 +90,9 @@ extern "C" __global__ void quantize_rows(void* out, int64_t rows, int64_t depth,
   if (warp == 0) strip[lane] = __float_as_uint(scales[lane]);
   for (int64_t start = 0; start < groups; start += kWarp) {
     for (int r = warp; r < kStripRows; r += kWarps) {
-      const float* row = weight + (first + r) * stride;
-      words[lane][r] =
-          first + r < rows ? quantized(scales[r], start + lane, depth, [&](int64_t c) { return row[c]; }) : 0;
+      const int count = first + r < rows ? run_length(depth - (start + lane) * kGroup) : 0;
+      const float* from = weight + (first + r) * stride + (start + lane) * kGroup;
+      words[lane][r] = count > 0 ? quantized(scales[r], load_floats(from, count), count) : 0;
     }
     __syncthreads();
     for (int g = warp; g < static_cast<int>(kWarp) && start + g < groups; g += kWarps)
@@ -117,31 +117,34 @@ extern "C" __global__ void quantize_columns(void* out, int64_t rows, int64_t dep
   const float scale = row < rows ? largest.scale(kLargestByte) : 0.0f;
   if (warp == 0) strip[lane] = __float_as_uint(scale);
   for (int64_t group = warp; group < groups; group += kWarps) {
-    strip[(1 + group) * kStripRows + lane] =
-        row < rows ? quantized(scale, group, depth, [&](int64_t c) { return weight[c * stride + row]; }) : 0;
+    const int count = row < rows ? run_length(depth - group * kGroup) : 0;
+    Four value = {};
+#pragma unroll
+    for (int i = 0; i < kGroup; ++i) {
+      if (i < count) value.at[i] = weight[(group * kGroup + i) * stride + row];
+    }
+    strip[(1 + group) * kStripRows + lane] = quantized(scale, value, count);
   }
 }
 
-/// Rows of a as digits, a row a warp: tiles of 8 rows, in each group by group and row by row the word of the
-/// high bytes and that of the low ones. Rows that are missing in the last tile are zero.
+/// Rows of a as digits, a tile of 8 a block and a row a warp: in each tile group by group and row by row the
+/// word of the high bytes and that of the low ones. Rows that are missing in the last tile are zero.
 extern "C" __global__ void int8_digits(uint2* digits, float* scales, ConstRows a) {
-  const int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y, groups = groups_of(a.cols);
-  const int64_t tile = row / kTileRows;
+  __shared__ uint2 words[kWarp * kTileRows];
+  const int lane = threadIdx.x, warp = threadIdx.y;
+  const int64_t tile = blockIdx.x, row = tile * kTileRows + warp, groups = groups_of(a.cols);
   const bool inside = row < a.rows;
-  if (tile >= (a.rows + kTileRows - 1) / kTileRows) return;
   Largest largest;
-  for (int64_t c = threadIdx.x * kRun; inside && c < a.cols; c += kWarp * kRun) {
-    const Four value = load(a, row, c, run_length(a.cols - c));
-#pragma unroll
-    for (int i = 0; i < kRun; ++i) largest.take(value.at[i]);
-  }
+  for (int64_t c = lane * kRun; inside && c < a.cols; c += kWarp * kRun)
+    largest.take(load(a, row, c, run_length(a.cols - c)));
   largest.join_warp();
   const float scale = largest.scale(kLargestPair);
-  if (threadIdx.x == 0) scales[row] = inside ? scale : 0.0f;
-  for (int64_t group = threadIdx.x; group < groups; group += kWarp) {
+  if (lane == 0) scales[row] = inside ? scale : 0.0f;
+  for (int64_t start = 0; start < groups; start += kWarp) {
+    const int count = inside ? run_length(a.cols - (start + lane) * kGroup) : 0;
     int high[kGroup] = {}, low[kGroup] = {};
-    if (inside) {
-      const Four value = load(a, row, group * kGroup, run_length(a.cols - group * kGroup));
+    if (count > 0) {
+      const Four value = load(a, row, (start + lane) * kGroup, count);
 #pragma unroll
       for (int i = 0; i < kGroup; ++i) {
         const int number = rounded(value.at[i], scale, kLargestPair);
@@ -149,7 +152,15 @@ extern "C" __global__ void int8_digits(uint2* digits, float* scales, ConstRows a
         low[i] = number - high[i] * 256;
       }
     }
-    digits[(tile * groups + group) * kTileRows + row % kTileRows] = make_uint2(packed(high), packed(low));
+    // Columns of the table are rows of the tile, placed so that lanes do not meet in a bank.
+    words[lane * kTileRows + ((warp + lane / 2) & (kTileRows - 1))] = make_uint2(packed(high), packed(low));
+    __syncthreads();
+    const int at = warp * kWarp + lane, group = at / kTileRows;
+    if (start + group < groups) {
+      digits[(tile * groups + start) * kTileRows + at] =
+          words[group * kTileRows + ((at + group / 2) & (kTileRows - 1))];
+    }
+    __syncthreads();
   }
 }
 

@@ -63,8 +63,8 @@ constexpr int kSlabRows = 16;
 /// A warp finishes 16 × 32 results that it has laid into shared memory, so that lanes side by side write
 /// columns side by side. `row` is that of the slab's first row, rows from row_end on do not exist; `col` is
 /// the slab's first column in the tile. Pitches are 8 more than a multiple of 32 and keep clear of bank
-/// conflicts.
-template <int kPitch>
+/// conflicts. Turned: the slab's row r is row r%4 · 4 + r/4 of the 16.
+template <int kPitch, bool kTurned = false>
 __device__ inline void finish_slab(const ProductOutput& to, const float* slab, int row, int row_end,
                                    const Columns& columns, int col) {
   static_assert(kPitch % 32 == 8);
@@ -73,11 +73,12 @@ __device__ inline void finish_slab(const ProductOutput& to, const float* slab, i
     const float4 all = *reinterpret_cast<const float4*>(slab + r * kPitch + c);
     return Four{all.x, all.y, all.z, all.w};
   };
+  const auto row_of = [row](int r) { return row + (kTurned ? r % 4 * 4 + r / 4 : r); };
   if (columns.pair == 0) {
     const int c = lane % 8 * kRun, at = columns.first + col + c, count = run_length(columns.end - at);
 #pragma unroll 1
     for (int r = lane / 8; r < kSlabRows; r += 4) {
-      if (row + r < row_end && count > 0) finish_with_gelu(to, row + r, at, count, four_at(r, c));
+      if (row_of(r) < row_end && count > 0) finish_with_gelu(to, row_of(r), at, count, four_at(r, c));
     }
     return;
   }
@@ -86,13 +87,13 @@ __device__ inline void finish_slab(const ProductOutput& to, const float* slab, i
   const int first = (lane >> 4) * 4 + ((lane >> 2) & 1) * 2 + ((lane >> 3) & 1);
 #pragma unroll 1
   for (int r = first; r < kSlabRows; r += 8) {
-    if (row + r >= row_end || count == 0) continue;
-    const Four gate = finish(to, row + r, at, count, four_at(r, c));
-    const Four up = finish(to, row + r, at + columns.pair, count, four_at(r, c + 16));
+    if (row_of(r) >= row_end || count == 0) continue;
+    const Four gate = finish(to, row_of(r), at, count, four_at(r, c));
+    const Four up = finish(to, row_of(r), at + columns.pair, count, four_at(r, c + 16));
     Four result;
 #pragma unroll
     for (int i = 0; i < kRun; ++i) result.at[i] = swiglu_of(gate.at[i], up.at[i]);
-    store(to.activated, row + r, at, result, count);
+    store(to.activated, row_of(r), at, result, count);
   }
 }
 

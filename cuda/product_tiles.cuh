@@ -22,6 +22,16 @@ __device__ inline void copy_piece(void* to, const void* from, int bytes) {
                : "memory");
 }
 
+/// Wide stores to shared memory. Written in C++ the compiler takes some of them apart.
+__device__ inline void lay_two(float* to, float x, float y) {
+  asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(shared_address(to)), "f"(x), "f"(y) : "memory");
+}
+__device__ inline void lay_four(float* to, float x, float y, float z, float w) {
+  asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(to)), "f"(x), "f"(y), "f"(z),
+               "f"(w)
+               : "memory");
+}
+
 /// One operand's tile of kRows rows (of out's rows or columns) and 64 bytes of depth.
 template <class Element, int kRows, bool kAcross, int kThreads>
 struct Tile {

@@ -34,19 +34,19 @@ extern "C" __global__ void __launch_bounds__(256)
     half_tt(Operand a, Operand b, int32_t depth, uint32_t across, ProductOutput to) {
   product_tile<HalfProduct<128, 128, true, false>>(a, b, depth, across, to);
 }
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 4)
     half_small_nn(Operand a, Operand b, int32_t depth, uint32_t across, ProductOutput to) {
   product_tile<HalfProduct<64, 64, false, true>>(a, b, depth, across, to);
 }
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 4)
     half_small_nt(Operand a, Operand b, int32_t depth, uint32_t across, ProductOutput to) {
   product_tile<HalfProduct<64, 64, false, false>>(a, b, depth, across, to);
 }
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 4)
     half_small_tn(Operand a, Operand b, int32_t depth, uint32_t across, ProductOutput to) {
   product_tile<HalfProduct<64, 64, true, true>>(a, b, depth, across, to);
 }
-extern "C" __global__ void __launch_bounds__(128)
+extern "C" __global__ void __launch_bounds__(128, 4)
     half_small_tt(Operand a, Operand b, int32_t depth, uint32_t across, ProductOutput to) {
   product_tile<HalfProduct<64, 64, true, false>>(a, b, depth, across, to);
 }

@@ -66,10 +66,23 @@ __device__ inline Four load_halves(const uint16_t* p, int count) {
   return out;
 }
 
+/// Wide stores are instructions of their own: written in C++, the compiler takes them apart, since the
+/// element by element path beside them stores the same.
+__device__ inline void store_wide(uint32_t* p, const uint4& in) {
+  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(p)), "r"(in.x),
+               "r"(in.y), "r"(in.z), "r"(in.w)
+               : "memory");
+}
+__device__ inline void store_wide(uint16_t* p, const uint2& in) {
+  asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(p)), "r"(in.x), "r"(in.y)
+               : "memory");
+}
+
 __device__ inline void store_floats(float* p, const Four& in, int count) {
   if (count == kRun && aligned(p, 16)) {
-    *reinterpret_cast<float4*>(p) = make_float4(in.at[0], in.at[1], in.at[2], in.at[3]);
-    return;
+    return store_wide(reinterpret_cast<uint32_t*>(p),
+                      make_uint4(__float_as_uint(in.at[0]), __float_as_uint(in.at[1]),
+                                 __float_as_uint(in.at[2]), __float_as_uint(in.at[3])));
   }
 #pragma unroll
   for (int i = 0; i < kRun; ++i) {
@@ -79,9 +92,7 @@ __device__ inline void store_floats(float* p, const Four& in, int count) {
 
 __device__ inline void store_halves(uint16_t* p, const Four& in, int count) {
   if (count == kRun && aligned(p, 8)) {
-    *reinterpret_cast<uint2*>(p) =
-        make_uint2(narrowed_pair(in.at[0], in.at[1]), narrowed_pair(in.at[2], in.at[3]));
-    return;
+    return store_wide(p, make_uint2(narrowed_pair(in.at[0], in.at[1]), narrowed_pair(in.at[2], in.at[3])));
   }
 #pragma unroll
   for (int i = 0; i < kRun; ++i) {
@@ -107,8 +118,7 @@ __device__ inline void store(const Rows& m, int64_t row, int64_t col, const Four
 template <class Word, class Vector>
 __device__ inline void move_words(Word* to, const Word* from, int count) {
   if (count == kRun && aligned(to, sizeof(Vector)) && aligned(from, sizeof(Vector))) {
-    *reinterpret_cast<Vector*>(to) = *reinterpret_cast<const Vector*>(from);
-    return;
+    return store_wide(to, *reinterpret_cast<const Vector*>(from));
   }
 #pragma unroll
   for (int i = 0; i < kRun; ++i) {

@@ -17,10 +17,10 @@ namespace {
 
 const std::vector<std::string> kMethods = {"grouped_matmul", "grouped_matmul_gradient"};
 
-/// Experts e has e² % 131 rows, so that some have none and some more than a tile.
+/// Expert e has e² % 67 rows, so that some have none and some more than a tile.
 std::vector<int32_t> offsets_of(int32_t experts) {
   std::vector<int32_t> offsets{0};
-  for (int32_t e = 0; e < experts; ++e) offsets.push_back(offsets.back() + e * e % 131);
+  for (int32_t e = 0; e < experts; ++e) offsets.push_back(offsets.back() + e * e % 67);
   return offsets;
 }
 
