@@ -45,6 +45,15 @@ __device__ inline TwoSums block_sums(TwoSums sums, float2* parts) {
   return sums;
 }
 
+/// Sums in shared memory, which is aligned and has room for whole runs.
+__device__ inline Four load_sums(const float* p) {
+  const float4 all = *reinterpret_cast<const float4*>(p);
+  return {all.x, all.y, all.z, all.w};
+}
+__device__ inline void store_sums(float* p, const Four& in) {
+  *reinterpret_cast<float4*>(p) = make_float4(in.at[0], in.at[1], in.at[2], in.at[3]);
+}
+
 struct NormGradient {
   Rows din;
   bool accumulate;
@@ -76,8 +85,8 @@ __device__ __forceinline__ void backward_row(const NormGradient& args, int64_t r
     const Four d = load(args.dout, row, col, count), w = load(args.weight, 0, col, count);
     const Four x = load(args.in, row, col, count);
     Four out = args.accumulate ? load(args.din, row, col, count) : Four{};
-    Four weights = load_floats(sums + col, kRun), biases = {};
-    if (kCentred) biases = load_floats(sums + pitch + col, kRun);
+    Four weights = load_sums(sums + col), biases = {};
+    if (kCentred) biases = load_sums(sums + pitch + col);
 #pragma unroll
     for (int i = 0; i < kRun; ++i) {
       const float unit = (x.at[i] - mean) * rstd;
@@ -86,8 +95,8 @@ __device__ __forceinline__ void backward_row(const NormGradient& args, int64_t r
       out.at[i] += rstd * (fmaf(d.at[i], w.at[i], -mean_g) - unit * mean_gx);
     }
     store(args.din, row, col, out, count);
-    store_floats(sums + col, weights, kRun);
-    if (kCentred) store_floats(sums + pitch + col, biases, kRun);
+    store_sums(sums + col, weights);
+    if (kCentred) store_sums(sums + pitch + col, biases);
   });
 }
 
@@ -103,7 +112,7 @@ __device__ __forceinline__ void backward_band(const NormGradient& args, float* p
   float* own = all + threadIdx.y * kSums * pitch;
   for (int64_t i = threadIdx.x * kRun; i < pitch; i += blockDim.x * kRun) {
 #pragma unroll
-    for (int s = 0; s < kSums; ++s) store_floats(own + s * pitch + i, {}, kRun);
+    for (int s = 0; s < kSums; ++s) store_sums(own + s * pitch + i, {});
   }
   const int64_t first = blockIdx.x * band_rows, last = min(first + band_rows, args.in.rows);
   int turn = 0;
