@@ -128,7 +128,7 @@ void CudaBackend::cached_attention(View out, ConstView q, ConstView cache_k, Con
   if (q.rows * heads < kManyBlocks && capacity > kCachePart) {
     parts.count = static_cast<int32_t>(blocks_for(capacity, kCachePart));
     parts.keys = kCachePart;
-    parts.data = attention_.get<float>(q.rows * shape.heads * parts.count * (shape.head_dim + 2));
+    parts.data = attention_.get<float>(q.rows * shape.heads * parts.count * (shape.head_dim + kPartTotals));
   }
   const auto width = static_cast<int32_t>(shape.head_dim);
   gpu_.launch(variant.cached, {{q.rows, heads, parts.count}, {variant.threads}, variant.bytes}, rows_of(out),

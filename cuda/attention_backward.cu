@@ -15,11 +15,6 @@ using namespace gristmill::runtime::cuda;
 
 namespace {
 
-/// e^(score - lse), or 0 where the query does not see the key.
-__device__ float weight_of(float score, float scale, float lse, bool seen) {
-  return seen ? exp2f(score * scale - lse) : 0.0f;
-}
-
 /// Grid: (tiles of keys, key heads).
 template <class Gradient>
 __device__ void key_gradients(const Rows& dk, const Rows& dv, const ConstRows& dout, const ConstRows& q,
@@ -59,12 +54,16 @@ __device__ void key_gradients(const Rows& dk, const Rows& dv, const ConstRows& d
         query + 1 >= first + kRows && fact[kStreamed - 1].begin <= first && query + kStreamed <= last;
     typename Gradient::Scores weights, gradients;
     Gradient::multiply(weights, kept_tile<Gradient>(0), streamed_tile<Gradient>(0, buffer));
-    Gradient::each([&](int i, int column, int index) {
+    Gradient::each([&](int, int column, int index) {
       float& weight = Gradient::at(weights, index);
-      const int key = first + Gradient::row(i), at = query + column;
-      const bool seen = all_seen || (Span{fact[column].begin, at + 1}.sees(key) && at < last);
-      weight = weight_of(weight, scale2, fact[column].lse, seen);
+      weight = power_of_two(weight * scale2 - fact[column].lse);
     });
+    if (!all_seen) {
+      Gradient::each([&](int i, int column, int index) {
+        const int key = first + Gradient::row(i), at = query + column;
+        if (at >= last || !Span{fact[column].begin, at + 1}.sees(key)) Gradient::at(weights, index) = 0;
+      });
+    }
     Gradient::add(value_sums, weights, streamed_tile<Gradient>(1, buffer), shared_weights<Gradient>());
     Gradient::multiply(gradients, kept_tile<Gradient>(1), streamed_tile<Gradient>(1, buffer));
     Gradient::each([&](int, int column, int index) {
@@ -126,11 +125,18 @@ __device__ void query_gradients(const Rows& dq, const ConstRows& dout, const Con
     typename Gradient::Scores weights, gradients;
     Gradient::multiply(weights, kept_tile<Gradient>(0), streamed_tile<Gradient>(0, buffer));
     Gradient::multiply(gradients, kept_tile<Gradient>(1), streamed_tile<Gradient>(1, buffer));
-    Gradient::each([&](int i, int column, int index) {
-      const float weight =
-          weight_of(Gradient::at(weights, index), scale2, lse[i], all_seen || sees[i].sees(key + column));
+    Gradient::each([&](int i, int, int index) {
+      float& weight = Gradient::at(weights, index);
+      weight = power_of_two(weight * scale2 - lse[i]);
+    });
+    if (!all_seen) {
+      Gradient::each([&](int i, int column, int index) {
+        if (!sees[i].sees(key + column)) Gradient::at(weights, index) = 0;
+      });
+    }
+    Gradient::each([&](int i, int, int index) {
       float& gradient = Gradient::at(gradients, index);
-      gradient = weight * (gradient - delta[i]);
+      gradient = Gradient::at(weights, index) * (gradient - delta[i]);
     });
     Gradient::add(sums, gradients, streamed_tile<Gradient>(0, buffer), shared_weights<Gradient>());
   });

@@ -33,7 +33,7 @@ struct RunningSoftmax {
   __device__ float raise(float new_top, float& base) {
     new_top = fmaxf(top, new_top);
     base = new_top == -INFINITY ? 0.0f : new_top;
-    const float shrink = exp2f(top - base);
+    const float shrink = power_of_two(top - base);
     top = new_top;
     sum *= shrink;
     return shrink;
@@ -77,18 +77,18 @@ struct HalfAttention {
         weights, tile<HalfAttention>(kQueryTile) + threadIdx.x / 32 * 16 * HalfShape<kWidth>::kPitch,
         tile<HalfAttention>(kKeyTile));
 #pragma unroll
+    for (int j = 0; j < kKeys / 8; ++j) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) weights[j][e] *= scale;
+    }
+    if (masked) hide(sees, key);
+#pragma unroll
     for (int i = 0; i < kOwn; ++i) {
       float top = -INFINITY;
 #pragma unroll
       for (int j = 0; j < kKeys / 8; ++j) {
 #pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          float& score = weights[j][i * 2 + e];
-          score *= scale;
-          if (masked && !sees[i].sees(key + j * 8 + static_cast<int>(threadIdx.x) % 4 * 2 + e))
-            score = -INFINITY;
-          top = fmaxf(top, score);
-        }
+        for (int e = i * 2; e < i * 2 + 2; ++e) top = fmaxf(top, weights[j][e]);
       }
       float base = 0, sum = 0;
       const float shrink = softmax[i].raise(largest_of<4>(top), base);
@@ -97,7 +97,7 @@ struct HalfAttention {
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
           float& weight = weights[j][i * 2 + e];
-          weight = exp2f(weight - base);
+          weight = power_of_two(weight - base);
           sum += weight;
         }
       }
@@ -106,6 +106,17 @@ struct HalfAttention {
       for (int j = 0; j < kWidth / 8; ++j) {
         sums[j][i * 2] *= shrink;
         sums[j][i * 2 + 1] *= shrink;
+      }
+    }
+  }
+  /// Scores of keys that a row does not see become -inf.
+  __device__ void hide(const Span (&sees)[kOwn], int key) {
+#pragma unroll
+    for (int j = 0; j < kKeys / 8; ++j) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const int at = key + j * 8 + static_cast<int>(threadIdx.x) % 4 * 2 + e % 2;
+        if (!sees[e / 2].sees(at)) weights[j][e] = -INFINITY;
       }
     }
   }
@@ -148,7 +159,7 @@ struct FloatAttention {
       const float shrink = softmax[i].raise(largest_of<16>(top), base);
 #pragma unroll
       for (int j = 0; j < kOwn; ++j) {
-        weights[i][j] = exp2f(weights[i][j] - base);
+        weights[i][j] = power_of_two(weights[i][j] - base);
         sum += weights[i][j];
       }
       softmax[i].sum += sum_of<16>(sum);

@@ -158,10 +158,21 @@ template <int kWidth>
 __device__ inline void store_sums(const Head& to, int64_t at, float factor,
                                   const float (&sums)[kWidth / 16]) {
   if (at < 0) return;
+  constexpr int kRun = kTogether<kWidth>;
 #pragma unroll
-  for (int c = 0; c < kWidth / 16; ++c) {
+  for (int c = 0; c < kWidth / 16; c += kRun) {
     const int col = sum_column<kWidth>(c);
-    if (col < to.width) reinterpret_cast<float*>(to.data)[at + col] = sums[c] * factor;
+    float* place = reinterpret_cast<float*>(to.data) + at + col;
+    if (kRun == 4 && to.wide) {  // a head is then a multiple of 4 wide
+      if (col < to.width)
+        *reinterpret_cast<float4*>(place) = make_float4(
+            sums[c] * factor, sums[c + 1] * factor, sums[c + 2 % kRun] * factor, sums[c + 3 % kRun] * factor);
+      continue;
+    }
+#pragma unroll
+    for (int r = 0; r < kRun; ++r) {
+      if (col + r < to.width) place[r] = sums[c + r] * factor;
+    }
   }
 }
 

@@ -57,10 +57,12 @@ struct alignas(16) QueryFacts {
 constexpr int32_t kCachePart = 256;
 
 /// Where the sums of parts go: for each row, head and part as many floats as a head is wide, then their
-/// maximum and total weight. One part: sums are finished at once.
+/// maximum and total weight, and two more so that 16-byte accesses stay aligned. One part: sums are finished
+/// at once.
 struct CacheParts {
   float* data;
   int32_t count, keys;
 };
+constexpr int32_t kPartTotals = 4;
 
 }  // namespace gristmill::runtime::cuda

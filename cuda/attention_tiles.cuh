@@ -181,6 +181,13 @@ __device__ inline Span document_of(const Indices& starts, int row) {
 
 extern __shared__ __align__(16) unsigned char shared_bytes[];
 
+/// 2^x in one instruction; what is not a normal number becomes 0, which as a weight it is.
+__device__ inline float power_of_two(float x) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
 constexpr float kLog2E = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
 
 }  // namespace gristmill::runtime::cuda

@@ -18,7 +18,7 @@ namespace {
 
 /// Where the sums of a part begin.
 __device__ int64_t place_of(const CacheParts& parts, int64_t row, int heads, int head, int part, int width) {
-  return ((row * heads + head) * parts.count + part) * (width + 2);
+  return ((row * heads + head) * parts.count + part) * (width + kPartTotals);
 }
 
 /// The longest of the lengths of a tile's rows.
@@ -83,7 +83,7 @@ __device__ void attend_cached(const Rows& out, const ConstRows& q, const ConstRo
   attend(attention, Head(cache_k, key_head, width, cache), Head(cache_v, key_head, width, cache), sees, first,
          last, scale);
 
-  const Head whole(out, 0, width), unfinished(Rows{parts.data, 0, 0, 0, false}, 0, width);
+  const Head whole(out, 0, width), unfinished(Rows{parts.data, 0, 0, width + kPartTotals, false}, 0, width);
 #pragma unroll
   for (int i = 0; i < kOwn; ++i) {
     const int row = Attention::row(i), head = head_of(row), seen = seen_by(row);
@@ -111,14 +111,15 @@ __global__ void combine_parts(Rows out, Indices length, CacheParts parts, int wi
   const int row = static_cast<int>(blockIdx.x), head = static_cast<int>(blockIdx.y);
   const int seen = length.data[row * length.stride];
   if (seen <= parts.keys) return;
-  const int count = (seen + parts.keys - 1) / parts.keys, step = width + 2;
+  const int count = (seen + parts.keys - 1) / parts.keys, step = width + kPartTotals;
   const float* part = parts.data + place_of(parts, row, static_cast<int>(gridDim.y), head, 0, width);
   float top = -INFINITY, total = 0;
   for (int p = 0; p < count; ++p) top = fmaxf(top, part[p * step + width]);
-  for (int p = 0; p < count; ++p) total += part[p * step + width + 1] * exp2f(part[p * step + width] - top);
+  for (int p = 0; p < count; ++p)
+    total += part[p * step + width + 1] * power_of_two(part[p * step + width] - top);
   for (int d = static_cast<int>(threadIdx.x); d < width; d += static_cast<int>(blockDim.x)) {
     float sum = 0;
-    for (int p = 0; p < count; ++p) sum += part[p * step + d] * exp2f(part[p * step + width] - top);
+    for (int p = 0; p < count; ++p) sum += part[p * step + d] * power_of_two(part[p * step + width] - top);
     store(out, row, static_cast<int64_t>(head) * width + d, {sum / total}, 1);
   }
 }

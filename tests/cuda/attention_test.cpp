@@ -54,6 +54,8 @@ std::vector<Scenario> widths() {
   const std::vector<int32_t> starts = {0, 30, 31, 32, 32, 97};
   for (const int64_t width : {24, 64, 80, 96, 128, 200, 256})
     all.push_back(training({2, 1, width, 1 / static_cast<double>(width)}, starts));
+  all.push_back(training({1, 1, 32, 0}, starts));  // all keys weigh the same
+  all.push_back(training({1, 1, 32, -0.2}, starts));
   return all;
 }
 
