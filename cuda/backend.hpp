@@ -88,6 +88,8 @@ class CudaBackend final : public Backend {
     const int32_t *keys, *order;
   };
   Sorted sorted(Indices keys, int64_t limit);
+  /// The head's weight as products take it: rounded and copied once where several follow.
+  ConstView head_weight(ConstView weight);
   /// The product of head() for rows [first, first + rows), and what kernels make of it.
   HeadChunk head_logits(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
                         double logit_scale, int64_t first, int64_t rows);
@@ -107,7 +109,7 @@ class CudaBackend final : public Backend {
   Workspace sums_{gpu_}, keys_{gpu_};
   Workspace attention_{gpu_};
   Workspace choices_{gpu_};
-  Workspace logits_{gpu_}, head_sums_{gpu_};
+  Workspace logits_{gpu_}, head_weight_{gpu_}, head_sums_{gpu_};
 };
 
 }  // namespace gristmill::runtime::cuda

@@ -15,7 +15,8 @@ namespace {
 /// Rises with the logit and, of equal ones, falls with the expert; what is no number still has a place.
 __device__ inline uint64_t rank_of(float logit, int64_t expert) {
   const uint32_t bits = __float_as_uint(logit + 0.0f);  // -0 equals 0
-  const uint32_t key = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+  uint32_t key = (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+  if (logit != logit) key = 0xFFFFFFFEu;  // below the bound that the first choice has
   return static_cast<uint64_t>(key) << 32 | static_cast<uint32_t>(~expert);
 }
 

@@ -14,7 +14,7 @@ using namespace gristmill::runtime::cuda;
 
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kThreads = 256;  // of a block at most
 
 /// Σ exp(z - highest) and Σ exp(z - highest)·(z - highest).
 struct Moments {
@@ -30,7 +30,7 @@ __device__ inline Moments raised(const Moments& m, float highest) {
 
 __device__ inline Moments moments_of_thread(const float* row, const HeadChunk& chunk) {
   Moments m = {__int_as_float(static_cast<int>(0xFF800000u)), 0, 0};
-  for (int64_t col = threadIdx.x * kRun; col < chunk.vocabulary; col += kThreads * kRun) {
+  for (int64_t col = threadIdx.x * kRun; col < chunk.vocabulary; col += blockDim.x * kRun) {
     const int count = run_length(chunk.vocabulary - col);
     Four z = load_floats(row + col, count);
     float highest = m.highest;
@@ -64,10 +64,11 @@ __device__ inline Moments moments_of_row(const float* row, const HeadChunk& chun
   m.weighted = warp_sum(m.weighted);
   if (threadIdx.x % kWarp == 0) parts[threadIdx.x / kWarp] = m;
   __syncthreads();
-  for (const Moments& part : parts) highest = fmaxf(highest, part.highest);
+  const uint32_t warps = blockDim.x / kWarp;
+  for (uint32_t warp = 0; warp < warps; ++warp) highest = fmaxf(highest, parts[warp].highest);
   Moments all = {highest, 0, 0};
-  for (const Moments& part : parts) {
-    const Moments more = raised(part, highest);
+  for (uint32_t warp = 0; warp < warps; ++warp) {
+    const Moments more = raised(parts[warp], highest);
     all.total += more.total;
     all.weighted += more.weighted;
   }
@@ -119,7 +120,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   const float mean = row.moments.weighted / row.moments.total, inverse_total = 1 / row.moments.total;
   const float by_mass = upstream(gradients.lse, row.number) * chunk.scale - g_log_prob + g_entropy * mean;
   __syncthreads();  // everybody has read the target's logit
-  for (int64_t begin = 0; begin < chunk.vocabulary; begin += kThreads * kRun) {
+  for (int64_t begin = 0; begin < chunk.vocabulary; begin += blockDim.x * kRun) {
     const int64_t col = begin + threadIdx.x * kRun;
     const int count = run_length(chunk.vocabulary - col);
     Four z = load_floats(row.logits + col, count);

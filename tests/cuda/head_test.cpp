@@ -3,9 +3,11 @@
 
 #include <cstdint>
 
+#include "base/error.hpp"
 #include "parity.hpp"
 #include "support/catch.hpp"
 
+using namespace gristmill;
 using namespace gristmill::runtime;
 using namespace gristmill::runtime::test;
 
@@ -53,4 +55,12 @@ TEST_CASE("logits far apart neither overflow nor vanish in the head's softmax", 
                   lab.backend().head(values, hidden, weight, targets, 1);
                   return Outputs{lab.read(values.log_prob), lab.read(values.lse), lab.read(values.entropy)};
                 }}});
+}
+
+TEST_CASE("a target that is no token stops a GPU", "[cuda]") {
+  const auto device = open_device("emu", 1);
+  Lab lab(*device);
+  const HeadValues values = {lab.real(2, 1), {}, {}};
+  lab.backend().head(values, lab.real(2, 3), lab.real(5, 3), lab.ints({4, 5}), 1);
+  CHECK_THROWS_AS(lab.read(values.log_prob), Error);
 }
