@@ -87,6 +87,8 @@ def check_script(source, folder):
     yield from expect(2, "tiny.fatbin: cut off", good[:-100])
     yield from expect(2, "tiny.fatbin: cut off", good[:9])
     yield from expect(2, "not begin like a fatbin", b"x" * 400)
+    yield from expect(2, "compressed; compile with --no-compress", good[:32] + b"\1" + good[33:])
+    yield from expect(2, "a header of 0 bytes", good[:20] + b"\0" + good[21:])
     yield from expect(2, "nothing is known here about sm_75", fatbin(cubin(b"sm_75", 1, 0)))
     yield from expect(2, "no ELF file", fatbin(b"\x7fELX" + b"\0" * 200))
     yield from expect(2, "tiny.fatbin: cut off", fatbin(cubin(b"sm_80", 100, 40)[:-70]))
