@@ -83,9 +83,10 @@ int main(int argc, char** argv) {
     if (other) {
       const int64_t tokens = std::max(extent.kept, extent.passing);
       train::report_memory(align::plan_reference(other->config, start.config, tokens, loop),
-                           loop.memory_limit);
+                           train::memory_limit(*device, loop.memory_limit));
     }
-    train::report_memory(align::plan_tuning(start.config, extent, loop), loop.memory_limit);
+    train::report_memory(align::plan_tuning(start.config, extent, loop),
+                         train::memory_limit(*device, loop.memory_limit));
     const auto policy = model::load_model(*device, start.path);
 
     // Before training and before a resumed checkpoint is loaded, the policy is the reference.

@@ -78,7 +78,7 @@ int main(int argc, char** argv) {
     Stats stats;
     auto prompts = align::load_prompts(data, chat, room, stats);
     train::report_memory(align::plan_ppo(start.config, judge.config, prompts, options, loop),
-                         loop.memory_limit);
+                         train::memory_limit(*device, loop.memory_limit));
     const auto policy = model::load_model(*device, start.path),
                reference = model::load_model(*device, start.path),
                reward = model::load_model(*device, judge.path, model::Head::scalar),

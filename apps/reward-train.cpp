@@ -41,7 +41,8 @@ int main(int argc, char** argv) {
     Stats stats;
     auto [pairs, held] = align::load_data(files, chat, config.context, stats, align::load_preferences);
     const auto extent = align::tuning_extent(pairs, held, options);
-    train::report_memory(align::plan_tuning(config, extent, loop), loop.memory_limit);
+    train::report_memory(align::plan_tuning(config, extent, loop),
+                         train::memory_limit(*device, loop.memory_limit));
     const auto reward = model::load_model(*device, start.path, model::Head::scalar, loop.seed);
 
     Json record = train::to_json(loop);

@@ -39,7 +39,8 @@ int main(int argc, char** argv) {
     auto [examples, held] =
         align::load_data(files, chat, start.config.context, stats, align::load_conversations);
     const auto extent = align::tuning_extent(examples, held, options);
-    train::report_memory(align::plan_tuning(start.config, extent, loop), loop.memory_limit);
+    train::report_memory(align::plan_tuning(start.config, extent, loop),
+                         train::memory_limit(*device, loop.memory_limit));
     const auto policy = model::load_model(*device, start.path);
 
     Json record = train::to_json(loop);

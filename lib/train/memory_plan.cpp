@@ -157,6 +157,10 @@ MemoryPlan plan_frozen(const model::Config& config, const MemoryPlanOptions& opt
   return plan;
 }
 
+uint64_t memory_limit(runtime::Device& device, uint64_t limit) {
+  return limit > 0 ? limit : device.free_memory().value_or(0);
+}
+
 void report_memory(const MemoryPlan& plan, uint64_t limit, int processes) {
   const auto available = limit > 0 ? std::optional<uint64_t>(limit) : available_memory();
   const uint64_t needed = plan.total() * static_cast<uint64_t>(processes);

@@ -48,6 +48,10 @@ MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& opt
 /// A model that is only run, with passes of `options.extent.passing` tokens.
 MemoryPlan plan_frozen(const model::Config& config, const MemoryPlanOptions& options);
 
+/// What a run on the device may take: `limit`, or where that is 0 what a device with memory of its own has
+/// free; 0 where it has none.
+uint64_t memory_limit(runtime::Device& device, uint64_t limit);
+
 /// Says the parts and the sum. More than `limit` bytes, or with 0 than what the machine has to spare, is
 /// Error{device} that says what makes it less. `processes` of this machine hold as much each, and share its
 /// memory.

@@ -147,7 +147,7 @@ int64_t size_of(const std::optional<shard::TokenSet>& tokens) {
 }
 
 void check_memory(const model::Config& config, const Data& data, const PretrainRunOptions& options,
-                  runtime::Collective& ranks) {
+                  runtime::Device& device, runtime::Collective& ranks) {
   MemoryPlanOptions plan = memory_options(options.train);
   plan.ranks = ranks.size();
   plan.extent =
@@ -157,7 +157,8 @@ void check_memory(const model::Config& config, const Data& data, const PretrainR
   // All have read their data before one looks at what memory is left, and all have looked before one takes
   // any.
   runtime::gather_values(ranks, {});
-  report_memory(plan_memory(config, plan), options.train.memory_limit, ranks.on_this_machine());
+  report_memory(plan_memory(config, plan), memory_limit(device, options.train.memory_limit),
+                ranks.on_this_machine());
   runtime::gather_values(ranks, {});
 }
 
@@ -199,8 +200,8 @@ void pretrain_on(runtime::Collective& collective, const PretrainRunOptions& give
   const std::string tokenizer = tokenizer_file(options);
   Data data = read_data(options, tokenizer);
   const auto config = pretrain_config(options, data.tokens.info);
-  check_memory(config, data, options, collective);
   const auto device = runtime::open_device(options.device, options.threads, options.train.compute);
+  check_memory(config, data, options, *device, collective);
   const auto made = make_model(*device, config, options);
   const auto& parameters = made->parameters();
   Ranks ranks(collective, *device,

@@ -161,6 +161,12 @@ TEST_CASE("packed weights of experts are judged by the rows of all their tokens"
         2 * 2 * static_cast<uint64_t>(config.dim * std::max(config.vocab_size, config.hidden_dim)));
 }
 
+TEST_CASE("a limit is the one given, or what a device of its own memory has free", "[train]") {
+  const auto device = runtime::open_device("cpu", 1);
+  CHECK(train::memory_limit(*device, 7) == 7);
+  CHECK(train::memory_limit(*device, 0) == 0);  // the machine's is asked
+}
+
 TEST_CASE("a run that does not fit is refused with both numbers", "[train]") {
   const auto plan = train::plan_memory(gpt2_small(), {});
   CHECK_NOTHROW(train::report_memory(plan, 0));
