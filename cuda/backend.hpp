@@ -95,8 +95,8 @@ class CudaBackend final : public Backend {
                         double logit_scale, int64_t first, int64_t rows);
   /// embedding() of a table in int8.
   void int8_embedding(View out, ConstView table, ConstView ids, bool accumulate);
-  /// `count` matrices, *stride elements apart, as tile kernels take them: where they are, or copied, which sets
-  /// *stride. Only one: stride may be null.
+  /// `count` matrices, *stride elements apart, as tile kernels take them: where they are, or copied, which
+  /// sets *stride. Only one: stride may be null.
   Operand operand(const ConstView& view, Workspace& scratch, int64_t count, int64_t* stride);
   /// Kinds of products; args fit.
   void few_row_product(const Matmul& args, const ProductOutput& to);
