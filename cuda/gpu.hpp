@@ -52,6 +52,13 @@ class Gpu {
   void copy(void* to, const void* from, size_t bytes);
   void synchronize();
 
+  /// Before another library puts `work` on the stream: makes the context current for the calling thread, and
+  /// remembers the name for messages.
+  void begin_work(const char* work) {
+    bind();
+    last_kernel_ = work;
+  }
+
   /// Enqueues a kernel, "module/kernel": the `kernel` of module.cu. The arguments must have the very types of
   /// its parameters; number and sizes are checked (Error{internal}). A grid without blocks is no work.
   template <class... Arguments>

@@ -213,6 +213,8 @@ const cuda::Driver& emulated_driver() {
   return table;
 }
 
+Gpu& current_gpu() { return gpu(); }
+
 int add_gpu(const GpuOptions& options) { return gpus().add(options); }
 
 void note_use(const std::string& kernel, const Counters& counters) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "base/error.hpp"
 #include "emulator/driver/fatbin.hpp"
@@ -186,6 +187,10 @@ void Gpu::launch(const LoadedFunction* function, Dim3 grid, Dim3 block, uint32_t
   const LoadedFunction now = *function;
   const Launch launch = {grid, block, shared, now.dynamic_limit, pack_parameters(*now.kernel, values)};
   enqueue(stream, [this, now, launch] { run(now, launch); });
+}
+
+void Gpu::enqueue_work(const LazyStream* stream, std::function<void(Memory&)> work) {
+  enqueue(stream, [this, work = std::move(work)] { work(memory_); });
 }
 
 void Gpu::run(const LoadedFunction& function, const Launch& launch) {

@@ -76,6 +76,9 @@ class Gpu {
   void launch(const LoadedFunction* function, Dim3 grid, Dim3 block, uint32_t shared,
               const void* const* values, const LazyStream* stream);
 
+  /// Puts work of a library beside the driver (products, exchanges) on a stream. What it throws is a fault.
+  void enqueue_work(const LazyStream* stream, std::function<void(Memory&)> work);
+
  private:
   using Lock = std::scoped_lock<std::recursive_mutex>;
   void expect_alive() const;
@@ -95,5 +98,8 @@ class Gpu {
   std::vector<std::unique_ptr<Moment>> events_;
   std::map<const std::byte*, std::vector<std::byte>> host_;
 };
+
+/// The GPU whose context the calling thread has; Error{device} if none.
+Gpu& current_gpu();
 
 }  // namespace gristmill::emulator
