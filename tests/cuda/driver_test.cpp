@@ -87,7 +87,7 @@ TEST_CASE("auto takes the CPU where there is no GPU, and cuda says why it cannot
   CHECK(!message_of([] { open_device("cuda", 1); }).empty());
 }
 
-TEST_CASE("work on an emulated stream runs only when somebody waits", "[cuda]") {
+TEST_CASE("work on an emulated stream runs only when somebody waits", "[cuda][emulator]") {
   Emulated gpu;
   const DevicePointer memory = gpu.allocate(4);
   std::vector<uint8_t> out(4, 9);
@@ -99,7 +99,7 @@ TEST_CASE("work on an emulated stream runs only when somebody waits", "[cuda]") 
 }
 
 TEST_CASE("an emulated copy to the device reads its source when it runs, from page-locked memory only",
-          "[cuda]") {
+          "[cuda][emulator]") {
   Emulated gpu;
   const DevicePointer memory = gpu.allocate(1);
   uint8_t* source = gpu.page_locked(1);
@@ -117,7 +117,7 @@ TEST_CASE("an emulated copy to the device reads its source when it runs, from pa
                  "not page-locked"));
 }
 
-TEST_CASE("an emulated event ends with what its stream held when it was recorded", "[cuda]") {
+TEST_CASE("an emulated event ends with what its stream held when it was recorded", "[cuda][emulator]") {
   Emulated gpu;
   const DevicePointer memory = gpu.allocate(1);
   cuda::Stream other = nullptr;
@@ -144,7 +144,8 @@ TEST_CASE("an emulated event ends with what its stream held when it was recorded
   gpu.driver.stream_destroy(other);
 }
 
-TEST_CASE("an emulated GPU that had a fault is lost, and what it holds can still be given back", "[cuda]") {
+TEST_CASE("an emulated GPU that had a fault is lost, and what it holds can still be given back",
+          "[cuda][emulator]") {
   Emulated gpu;
   const DevicePointer memory = gpu.allocate(4);
   gpu.driver.set_bytes_async(memory, 0, 5, gpu.stream);
@@ -155,7 +156,7 @@ TEST_CASE("an emulated GPU that had a fault is lost, and what it holds can still
   gpu.driver.memory_free(memory);
 }
 
-TEST_CASE("an emulated GPU refuses handles that it did not give out", "[cuda]") {
+TEST_CASE("an emulated GPU refuses handles that it did not give out", "[cuda][emulator]") {
   Emulated gpu;
   cuda::Stream stranger = reinterpret_cast<cuda::Stream>(&gpu);
   CHECK(contains(message_of([&] { gpu.driver.stream_synchronize(stranger); }), "no such stream"));
@@ -163,7 +164,7 @@ TEST_CASE("an emulated GPU refuses handles that it did not give out", "[cuda]") 
   CHECK(contains(message_of([&] { gpu.driver.host_free(&gpu); }), "did not give out"));
 }
 
-TEST_CASE("each emulated device is a GPU of its own", "[cuda]") {
+TEST_CASE("each emulated device is a GPU of its own", "[cuda][emulator]") {
   const auto first = open_device("emu", 1), second = open_device("emu", 1);
   const Buffer a(*first, DType::f32, 1, 3), b(*second, DType::f32, 1, 3);
   write_real(*first, a.view(), std::vector<float>{1, 2, 3});

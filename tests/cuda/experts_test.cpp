@@ -53,10 +53,10 @@ Scenario many_tokens() {
 
 }  // namespace
 
-TEST_CASE("routers and combined rows on the emulated GPU keep the contract", "[cuda]") {
+TEST_CASE("routers and combined rows on a GPU keep the contract", "[cuda]") {
   check_exact(routers_and_rows());
 }
-TEST_CASE("routers and combined rows on the emulated GPU keep the contract in bf16", "[cuda]") {
+TEST_CASE("routers and combined rows on a GPU keep the contract in bf16", "[cuda]") {
   check_mixed(routers_and_rows());
 }
 TEST_CASE("a router on a GPU orders many tokens, of equal experts the lower first", "[cuda]") {
@@ -64,7 +64,7 @@ TEST_CASE("a router on a GPU orders many tokens, of equal experts the lower firs
 }
 
 TEST_CASE("a router on a GPU may write its probabilities over its logits", "[cuda]") {
-  const auto device = open_device("emu", 1);
+  const auto device = open_parity_device(1);
   Lab lab(*device);
   const View logits = lab.real(50, 70);
   Routing apart = room_for(lab, 50, 70, 3), in_place = room_for(lab, 50, 70, 3);
@@ -75,7 +75,7 @@ TEST_CASE("a router on a GPU may write its probabilities over its logits", "[cud
 }
 
 TEST_CASE("logits that are no numbers still choose distinct experts on a GPU", "[cuda]") {
-  const auto device = open_device("emu", 1);
+  const auto device = open_parity_device(1);
   Lab lab(*device);
   const Routing out = room_for(lab, 1, 3, 2);
   lab.backend().route(out, lab.values(1, 3, {NAN, NAN, NAN}));
@@ -84,7 +84,7 @@ TEST_CASE("logits that are no numbers still choose distinct experts on a GPU", "
 }
 
 TEST_CASE("no tokens are routed to no rows", "[cuda]") {
-  const auto device = open_device("emu", 1);
+  const auto device = open_parity_device(1);
   Lab lab(*device);
   Routing out = room_for(lab, 1, 3, 2);
   for (View* view : {&out.probabilities, &out.lse, &out.experts, &out.weights, &out.places})
@@ -97,7 +97,7 @@ TEST_CASE("no tokens are routed to no rows", "[cuda]") {
 }
 
 TEST_CASE("a place that is no row stops a GPU", "[cuda]") {
-  const auto device = open_device("emu", 1);
+  const auto device = open_parity_device(1);
   Lab lab(*device);
   const View out = lab.real(1, 2), in = lab.real(4, 2), places = lab.ints({0, 4}).reshaped(1, 2);
   lab.backend().combine_rows(out, in, {}, places, {});

@@ -64,17 +64,17 @@ std::vector<Scenario> many_experts() {
 
 }  // namespace
 
-TEST_CASE("products of experts on the emulated GPU keep the contract", "[cuda]") {
+TEST_CASE("products of experts on a GPU keep the contract", "[cuda]") {
   check_exact(only(expert_scenarios(), kMethods));
 }
-TEST_CASE("products of experts on the emulated GPU keep the contract in bf16", "[cuda]") {
+TEST_CASE("products of experts on a GPU keep the contract in bf16", "[cuda]") {
   check_mixed(only(expert_scenarios(), kMethods));
 }
 TEST_CASE("a GPU finds the rows of many experts", "[cuda]") { check_exact(many_experts()); }
 TEST_CASE("a GPU finds the rows of many experts in bf16", "[cuda]") { check_mixed(many_experts()); }
 
 TEST_CASE("a GPU stops at offsets that do not lie within the rows", "[cuda]") {
-  const auto device = open_device("emu", 2);
+  const auto device = open_parity_device(2);
   Lab lab(*device);
   GroupedMatmul args;
   args.a = lab.real(4, 8);

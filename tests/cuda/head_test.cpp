@@ -35,10 +35,8 @@ Scenario chunks(bool accumulate) {
 
 }  // namespace
 
-TEST_CASE("the head on the emulated GPU keeps the contract", "[cuda]") { check_exact(head_scenarios()); }
-TEST_CASE("the head on the emulated GPU keeps the contract in bf16", "[cuda]") {
-  check_mixed(head_scenarios());
-}
+TEST_CASE("the head on a GPU keeps the contract", "[cuda]") { check_exact(head_scenarios()); }
+TEST_CASE("the head on a GPU keeps the contract in bf16", "[cuda]") { check_mixed(head_scenarios()); }
 TEST_CASE("the head's weight gets its gradient over all chunks of rows", "[cuda]") {
   check_exact({chunks(true), chunks(false)});
 }
@@ -58,7 +56,7 @@ TEST_CASE("logits far apart neither overflow nor vanish in the head's softmax", 
 }
 
 TEST_CASE("a target that is no token stops a GPU", "[cuda]") {
-  const auto device = open_device("emu", 1);
+  const auto device = open_parity_device(1);
   Lab lab(*device);
   const HeadValues values = {lab.real(2, 1), {}, {}};
   lab.backend().head(values, lab.real(2, 3), lab.real(5, 3), lab.ints({4, 5}), 1);

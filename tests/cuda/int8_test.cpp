@@ -47,15 +47,15 @@ std::vector<double> product_on(Device& device) {
 
 }  // namespace
 
-TEST_CASE("products and embeddings with int8 on the emulated GPU keep the contract", "[cuda]") {
+TEST_CASE("products and embeddings with int8 on a GPU keep the contract", "[cuda]") {
   check_exact(only(int8_scenarios(), kMethods));
 }
-TEST_CASE("products and embeddings with int8 on the emulated GPU keep the contract in bf16", "[cuda]") {
+TEST_CASE("products and embeddings with int8 on a GPU keep the contract in bf16", "[cuda]") {
   check_mixed(only(int8_scenarios(), kMethods));
 }
 
 TEST_CASE("a GPU makes the bytes of a weight in int8 that the CPU makes", "[cuda]") {
-  const auto cpu = open_device("cpu", 1), gpu = open_device("emu", 2);
+  const auto cpu = open_device("cpu", 1), gpu = open_parity_device(2);
   for (const auto& [rows, cols] :
        std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {31, 5}, {32, 128}, {33, 131}, {70, 300}}) {
     for (const bool transposed : {false, true}) {
@@ -70,6 +70,6 @@ TEST_CASE("a GPU makes the bytes of a weight in int8 that the CPU makes", "[cuda
 }
 
 TEST_CASE("a GPU's product with int8 has the bits of the CPU's", "[cuda]") {
-  const auto cpu = open_device("cpu", 1), gpu = open_device("emu", 2);
+  const auto cpu = open_device("cpu", 1), gpu = open_parity_device(2);
   CHECK((product_on(*cpu) == product_on(*gpu)));
 }

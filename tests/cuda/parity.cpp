@@ -1,6 +1,7 @@
 #include "parity.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "lab.hpp"
 #include "support/catch.hpp"
@@ -38,9 +39,14 @@ void check(Device& device, const Scenario& scenario, const Outputs& expected, co
 
 }  // namespace
 
+std::unique_ptr<Device> open_parity_device(int threads, DType compute) {
+  const char* name = std::getenv("GRISTMILL_PARITY_DEVICE");
+  return open_device(name == nullptr ? "emu" : name, threads, compute);
+}
+
 void check_exact(const std::vector<Scenario>& scenarios) {
   const auto oracle = open_reference_device(DType::f64);
-  const auto device = open_device("emu", kThreads);
+  const auto device = open_parity_device(kThreads);
   for (const Scenario& scenario : scenarios) {
     for (const int64_t gap : {0, 3}) {
       check(*device, scenario, run(*oracle, scenario, {gap}), {gap}, scenario.tolerance);
@@ -50,7 +56,7 @@ void check_exact(const std::vector<Scenario>& scenarios) {
 
 void check_mixed(const std::vector<Scenario>& scenarios) {
   const auto oracle = open_reference_device(DType::f64);
-  const auto device = open_device("emu", kThreads, DType::bf16);
+  const auto device = open_parity_device(kThreads, DType::bf16);
   for (const Scenario& scenario : scenarios) {
     const Outputs expected = run(*oracle, scenario, {0, true, false});
     const double tolerance = half_tolerance_of(scenario.name);

@@ -1,8 +1,8 @@
 #pragma once
 
-// The contract of lib/runtime/backend.hpp on the emulated GPU: the scenarios of tests/runtime against the
-// reference in double precision, within the same tolerances. A fault of a kernel is an Error that fails the
-// test.
+// The contract of lib/runtime/backend.hpp on a GPU, emulated unless asked otherwise: the scenarios of
+// tests/runtime against the reference in double precision, within the same tolerances. A fault of a kernel is
+// an Error that fails the test.
 
 #include <memory>
 #include <string>
@@ -12,6 +12,11 @@
 #include "scenarios.hpp"
 
 namespace gristmill::runtime::test {
+
+/// The emulated GPU, or what the environment variable GRISTMILL_PARITY_DEVICE names: with "cuda" the cases
+/// run on hardware (scripts/gpu-check), those with the tag [emulator] left out, each in a process of its own,
+/// since a kernel that stops takes the process's GPU with it.
+std::unique_ptr<Device> open_parity_device(int threads, DType compute = DType::f32);
 
 /// Runs scenarios in f32, dense and in wider matrices.
 void check_exact(const std::vector<Scenario>& scenarios);

@@ -124,14 +124,12 @@ void with_int8(Lab& lab) {
 
 }  // namespace
 
-TEST_CASE("products on the emulated GPU keep the contract", "[cuda]") { check_exact(product_scenarios()); }
-TEST_CASE("products on the emulated GPU keep the contract in bf16", "[cuda]") {
-  check_mixed(product_scenarios());
-}
-TEST_CASE("products with activations on the emulated GPU keep the contract", "[cuda]") {
+TEST_CASE("products on a GPU keep the contract", "[cuda]") { check_exact(product_scenarios()); }
+TEST_CASE("products on a GPU keep the contract in bf16", "[cuda]") { check_mixed(product_scenarios()); }
+TEST_CASE("products with activations on a GPU keep the contract", "[cuda]") {
   check_exact(fused_scenarios());
 }
-TEST_CASE("products with activations on the emulated GPU keep the contract in bf16", "[cuda]") {
+TEST_CASE("products with activations on a GPU keep the contract in bf16", "[cuda]") {
   check_mixed(fused_scenarios());
 }
 TEST_CASE("products of all shapes around tiles are right on a GPU", "[cuda]") { check_exact(edges()); }
@@ -145,7 +143,7 @@ TEST_CASE("a GPU's product makes the bits of the activation's own kernel in bf16
   check_mixed(activations());
 }
 
-TEST_CASE("a GPU's products touch no memory in vain and meet in no bank", "[cuda]") {
+TEST_CASE("a GPU's products touch no memory in vain and meet in no bank", "[cuda][emulator]") {
   for (const DType compute : {DType::f32, DType::bf16}) {
     emulator::clear_kernel_use();
     const auto device = open_device("emu", 2, compute);
