@@ -2,6 +2,7 @@
 
 #include "cuda/backend.hpp"
 #include "cuda/tiles.hpp"
+#include "runtime/rounding.hpp"
 
 namespace gristmill::runtime::cuda {
 
@@ -23,7 +24,8 @@ void CudaBackend::adamw(View parameter_view, View m_view, View v_view, ConstView
                              static_cast<float>(args.learning_rate * args.weight_decay),
                              static_cast<float>(args.gradient_scale)};
   const Tiles tiles = tiled(parameter.rows, parameter.cols);
-  gpu_.launch("optimizer/adamw", tiles.shape, parameter, m, v, gradient, factors, tiles.across);
+  gpu_.launch("optimizer/adamw", tiles.shape, parameter, m, v, gradient, factors,
+              rounding_of(args.seed, args.step, args.first), tiles.across);
 }
 
 }  // namespace gristmill::runtime::cuda

@@ -43,6 +43,7 @@ enum class RandomStream : uint64_t {
   mixture = 6,
   rollout = 7,
   judge = 8,
+  rounding = 9,
   test = 99,
 };
 

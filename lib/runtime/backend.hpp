@@ -65,6 +65,9 @@ struct AdamW {
   double learning_rate = 0, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0;
   int64_t step = 1;           ///< 1 for the first update
   double gradient_scale = 1;  ///< clipping: the gradient is multiplied by it
+  // Of parameters in bf16 (runtime/rounding.hpp):
+  uint64_t seed = 0;
+  int64_t first = 0;  ///< number of the view's first element, counted on row by row
 };
 
 /// How one token is drawn from logits. Order: temperature, top-k, top-p, min-p. Temperature 0 is the argmax,
@@ -141,8 +144,8 @@ class Backend {
 
   // --- embedding
   // --------------------------------------------------------------------------------------------------
-  /// out[t] = table[ids[t]], or out[t] += with `accumulate` (learned positions). table V × C (or i8), ids
-  /// T × 1.
+  /// out[t] = table[ids[t]], or out[t] += with `accumulate` (learned positions). table V × C (compute or i8),
+  /// ids T × 1.
   virtual void embedding(View out, ConstView table, ConstView ids, bool accumulate) = 0;
   /// dtable[ids[t]] adds dout[t], finished for each table row in the order of t, then added once.
   virtual void embedding_backward(View dtable, ConstView dout, ConstView ids) = 0;
@@ -223,8 +226,8 @@ class Backend {
 
   // --- the language-model head
   // ------------------------------------------------------------------------------------
-  /// For rows hidden[R,C] and targets[R,1]: logits = logit_scale · hidden · weightᵀ (weight V × C, or i8),
-  /// computed in chunks of rows, never stored for all; the values of each row's target. hidden: compute.
+  /// For rows hidden[R,C] and targets[R,1]: logits = logit_scale · hidden · weightᵀ (weight V × C, compute or
+  /// i8), computed in chunks of rows, never stored for all; the values of each row's target. hidden: compute.
   virtual void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets,
                     double logit_scale) = 0;
   /// Gradients of head(): dhidden[R,C] (compute) is overwritten, dweight[V,C] too, or with accumulate_dweight
@@ -236,6 +239,8 @@ class Backend {
 
   // --- optimizer
   // --------------------------------------------------------------------------------------------------
+  /// parameter: compute; m, v and gradient: real. A parameter in bf16 is updated in f32 and rounded
+  /// stochastically.
   virtual void adamw(View parameter, View m, View v, ConstView gradient, const AdamW& args) = 0;
 
   // --- sampling

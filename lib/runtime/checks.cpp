@@ -46,10 +46,10 @@ void expect_if(const char* method, const char* argument, const ConstView& view, 
   if (view) expect(method, argument, view, dtype, rows, cols);
 }
 
-/// A weight in int8, or else one of `dtype`.
-void expect_weight(const char* method, const char* argument, const ConstView& view, DType dtype, int64_t rows,
-                   int64_t cols) {
-  if (view.dtype != DType::i8) return expect(method, argument, view, dtype, rows, cols);
+/// A weight in int8, or else one that may have the compute type.
+void expect_weight(const char* method, const char* argument, const ConstView& view, const Types& types,
+                   int64_t rows, int64_t cols) {
+  if (view.dtype != DType::i8) return expect_computed(method, argument, view, types, rows, cols);
   expect(method, argument, view, DType::i8, rows, cols);
   if (cols > kInt8MostCols) {
     fail(Kind::internal, method, ": ", argument, " has rows of ", cols, " in int8, at most ", kInt8MostCols,
@@ -109,8 +109,7 @@ void matmul(const Matmul& args, Types types) {
   const int64_t k = args.transpose_a ? args.a.rows : args.a.cols;
   const int64_t n = args.transpose_b ? args.b.rows : args.b.cols;
   expect_computed("matmul", "a", args.a, types, args.a.rows, args.a.cols);
-  expect_weight("matmul", "b", args.b, args.b.dtype == types.compute ? types.compute : types.real,
-                args.transpose_b ? n : k, args.transpose_b ? k : n);
+  expect_weight("matmul", "b", args.b, types, args.transpose_b ? n : k, args.transpose_b ? k : n);
   if (args.b.dtype == DType::i8 && (!args.transpose_b || args.transpose_a)) {
     fail(Kind::internal, "matmul: b in int8 goes with transpose_b, and without transpose_a");
   }
@@ -128,14 +127,14 @@ void matmul(const Matmul& args, Types types) {
 
 void quantize(ConstView out, ConstView weight, bool transposed, Types types) {
   if (out.dtype != DType::i8) fail(Kind::internal, "quantize: out is ", name_of(out.dtype), ", expected i8");
-  expect_weight("quantize", "out", out, DType::i8, out.rows, out.cols);
+  expect_weight("quantize", "out", out, types, out.rows, out.cols);
   expect("quantize", "weight", weight, types.real, transposed ? out.cols : out.rows,
          transposed ? out.rows : out.cols);
 }
 
 void embedding(ConstView rows, ConstView table, ConstView ids, Types types) {
   expect("embedding", "ids", ids, DType::i32, ids.rows, 1);
-  expect_weight("embedding", "table", table, types.real, table.rows, table.cols);
+  expect_weight("embedding", "table", table, types, table.rows, table.cols);
   expect("embedding", "rows", rows, types.real, ids.rows, table.cols);
 }
 
@@ -286,7 +285,7 @@ void combine_rows_gradients(ConstView din, ConstView dweights, ConstView dout, C
 
 void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstView targets, Types types) {
   expect_computed("head", "hidden", hidden, types, hidden.rows, hidden.cols);
-  expect_weight("head", "weight", weight, types.real, weight.rows, hidden.cols);
+  expect_weight("head", "weight", weight, types, weight.rows, hidden.cols);
   expect("head", "targets", targets, DType::i32, hidden.rows, 1);
   expect_if("head", "log_prob", values.log_prob, types.real, hidden.rows, 1);
   expect_if("head", "lse", values.lse, types.real, hidden.rows, 1);
@@ -296,7 +295,7 @@ void head(const HeadValues& values, ConstView hidden, ConstView weight, ConstVie
 void head_gradients(ConstView dhidden, ConstView dweight, const HeadGradients& gradients, ConstView hidden,
                     ConstView weight, Types types) {
   expect_computed("head_backward", "dhidden", dhidden, types, hidden.rows, hidden.cols);
-  expect("head_backward", "weight", weight, types.real, weight.rows, weight.cols);
+  expect_computed("head_backward", "weight", weight, types, weight.rows, weight.cols);
   expect("head_backward", "dweight", dweight, types.real, weight.rows, weight.cols);
   expect_if("head_backward", "gradient of log_prob", gradients.log_prob, types.real, hidden.rows, 1);
   expect_if("head_backward", "gradient of lse", gradients.lse, types.real, hidden.rows, 1);
@@ -304,7 +303,7 @@ void head_gradients(ConstView dhidden, ConstView dweight, const HeadGradients& g
 }
 
 void adamw(ConstView parameter, ConstView m, ConstView v, ConstView gradient, Types types) {
-  expect("adamw", "parameter", parameter, types.real, parameter.rows, parameter.cols);
+  expect_computed("adamw", "parameter", parameter, types, parameter.rows, parameter.cols);
   expect("adamw", "m", m, types.real, parameter.rows, parameter.cols);
   expect("adamw", "v", v, types.real, parameter.rows, parameter.cols);
   expect("adamw", "gradient", gradient, types.real, parameter.rows, parameter.cols);

@@ -147,7 +147,7 @@ std::vector<Scenario> elementary_scenarios(int64_t factor) {
     });
     for (const bool accumulate : {false, true}) {
       add("embedding", str(shape, accumulate ? " accumulating" : ""), [=](Lab& lab) {
-        const View table = lab.real(11, c), ids = lab.random_ints(r, 11), out = lab.real(r, c);
+        const View table = lab.computed(11, c), ids = lab.random_ints(r, 11), out = lab.real(r, c);
         lab.backend().embedding(out, table, ids, accumulate);
         return Outputs{lab.read(out)};
       });
@@ -325,7 +325,7 @@ std::vector<Scenario> head_scenarios(int64_t factor) {
     const std::string name = str(r, " rows of ", c, ", vocabulary ", v);
     all.push_back(
         {str("head ", name), tolerance_of("head"), [=](Lab& lab) {
-           const View hidden = lab.computed(r, c), weight = lab.real(v, c),
+           const View hidden = lab.computed(r, c), weight = lab.computed(v, c),
                       targets = lab.random_ints(r, static_cast<int32_t>(v));
            const HeadValues values{lab.real(r, 1), lab.real(r, 1), lab.real(r, 1)};
            lab.backend().head(values, hidden, weight, targets, 0.5);
@@ -334,7 +334,7 @@ std::vector<Scenario> head_scenarios(int64_t factor) {
     for (const bool whole : {true, false}) {
       all.push_back({str("head_backward ", name, whole ? "" : " log_prob only, overwriting"),
                      tolerance_of("head_backward"), [=](Lab& lab) {
-                       const View hidden = lab.computed(r, c), weight = lab.real(v, c),
+                       const View hidden = lab.computed(r, c), weight = lab.computed(v, c),
                                   targets = lab.random_ints(r, static_cast<int32_t>(v));
                        const View dhidden = lab.computed(r, c), dweight = lab.real(v, c);
                        HeadValues values;

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <vector>
 
+#include "runtime/bfloat16.hpp"
 #include "runtime/checks.hpp"
 #include "runtime/cpu/backend.hpp"
 #include "runtime/reference/sampling.hpp"
@@ -134,19 +135,24 @@ void CpuBackend::sum_of_squares(View out, ConstView in_view) {
 void CpuBackend::embedding(View out_view, ConstView table_view, ConstView ids_view, bool accumulate) {
   checks::embedding(out_view, table_view, ids_view, types_);
   const Matrix<float> out(out_view);
-  const Matrix<const float> table(table_view);
   const Matrix<const int32_t> ids(ids_view);
-  each_row(ids.rows, row_cost(table.cols, 0.3), [&](int64_t t) {
-    checks::index("embedding", ids.at(t, 0), table.rows);
-    const float* row = table.row(ids.at(t, 0));
-    if (table_view.dtype == DType::i8) {
-      float* values = accumulate ? thread_scratch(table.cols) : out.row(t);
-      int8_row(values, table_view, ids.at(t, 0));
-      if (!accumulate) return;
-      row = values;
+  const int64_t cols = table_view.cols;
+  each_row(ids.rows, row_cost(cols, 0.3), [&](int64_t t) {
+    const int64_t id = ids.at(t, 0);
+    checks::index("embedding", id, table_view.rows);
+    if (table_view.dtype == DType::f32) {
+      const float* row = Matrix<const float>(table_view).row(id);
+      if (accumulate) return kernels_.axpy(out.row(t), 1.0F, row, cols);
+      std::copy_n(row, cols, out.row(t));
+      return;
     }
-    if (accumulate) return kernels_.axpy(out.row(t), 1.0F, row, table.cols);
-    std::copy_n(row, table.cols, out.row(t));
+    float* values = accumulate ? thread_scratch(cols) : out.row(t);
+    if (table_view.dtype == DType::i8) {
+      int8_row(values, table_view, id);
+    } else {
+      kernels_.widen(values, Matrix<const Bfloat16>(table_view).row(id), cols);
+    }
+    if (accumulate) kernels_.axpy(out.row(t), 1.0F, values, cols);
   });
   written(out_view);
 }
@@ -183,9 +189,6 @@ void CpuBackend::embedding_backward(View dtable_view, ConstView dout_view, Const
 void CpuBackend::adamw(View parameter_view, View m_view, View v_view, ConstView gradient_view,
                        const AdamW& args) {
   checks::adamw(parameter_view, m_view, v_view, gradient_view, types_);
-  Matrix<float> parameter(parameter_view), m(m_view), v(v_view);
-  Matrix<const float> gradient(gradient_view);
-  flatten(parameter, m, v, gradient);
   const double correction1 = 1 - std::pow(args.beta1, static_cast<double>(args.step));
   const double correction2 = 1 - std::pow(args.beta2, static_cast<double>(args.step));
   const AdamWFactors factors{static_cast<float>(args.beta1),
@@ -197,9 +200,27 @@ void CpuBackend::adamw(View parameter_view, View m_view, View v_view, ConstView 
                              static_cast<float>(args.epsilon),
                              static_cast<float>(args.learning_rate * args.weight_decay),
                              static_cast<float>(args.gradient_scale)};
-  each_run(parameter.rows, parameter.cols, 0.6, [&](int64_t r, int64_t c, int64_t count) {
-    kernels_.adamw(parameter.row(r) + c, m.row(r) + c, v.row(r) + c, gradient.row(r) + c, factors, count);
-  });
+  Matrix<float> m(m_view), v(v_view);
+  Matrix<const float> gradient(gradient_view);
+  const auto update = [&](auto parameter, const auto& kernel) {
+    flatten(parameter, m, v, gradient);
+    each_run(parameter.rows, parameter.cols, 0.6, [&](int64_t r, int64_t c, int64_t count) {
+      kernel(parameter.row(r) + c, m.row(r) + c, v.row(r) + c, gradient.row(r) + c, r * parameter.cols + c,
+             count);
+    });
+  };
+  if (parameter_view.dtype == DType::bf16) {
+    update(Matrix<Bfloat16>(parameter_view),
+           [&](Bfloat16* p, float* m_run, float* v_run, const float* g, int64_t number, int64_t count) {
+             const Rounding rounding = rounding_of(args.seed, args.step, args.first + number);
+             kernels_.adamw_half(p, m_run, v_run, g, factors, rounding, count);
+           });
+  } else {
+    update(Matrix<float>(parameter_view),
+           [&](float* p, float* m_run, float* v_run, const float* g, int64_t, int64_t count) {
+             kernels_.adamw(p, m_run, v_run, g, factors, count);
+           });
+  }
   written(parameter_view, m_view, v_view);
 }
 

@@ -50,6 +50,7 @@ constexpr Kernels kernel_table(const char* name) {
                  axpy,
                  sum_of_squares,
                  adamw,
+                 adamw_half,
                  softmax_moments,
                  softmax_gradient,
                  int8_products()};

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "runtime/rounding.hpp"
+
 namespace gristmill::runtime::cpu {
 
 /// A stored operand of a product: f32, or bf16 where `narrow`.
@@ -178,6 +180,9 @@ struct Kernels {
   double (*sum_of_squares)(const float* in, int64_t size);
   void (*adamw)(float* parameter, float* m, float* v, const float* gradient, const AdamWFactors&,
                 int64_t size);
+  /// A parameter in bf16, rounded stochastically.
+  void (*adamw_half)(uint16_t* parameter, float* m, float* v, const float* gradient, const AdamWFactors&,
+                     const Rounding&, int64_t size);
 
   SoftmaxMoments (*softmax_moments)(const float* logits, float scale, int64_t size);
   void (*softmax_gradient)(float* logits, const SoftmaxGradient&, int64_t size);

@@ -144,7 +144,10 @@ double sum_of_squares(const float* in, int64_t size) {
   return sum;
 }
 
-void adamw(float* parameter, float* m, float* v, const float* gradient, const AdamWFactors& f, int64_t size) {
+/// finish(i, value) is what is stored of the i-th vector.
+template <class Element, class Finish>
+GRISTMILL_INLINE void adamw_by(Element* parameter, float* m, float* v, const float* gradient,
+                               const AdamWFactors& f, int64_t size, Finish finish) {
   each_vector(size, [&](int64_t i, auto get, auto put) {
     const Vec g = get(gradient + i) * splat(f.scale), p = get(parameter + i);
     const Vec first = fma(splat(f.beta1), get(m + i), splat(f.rest1) * g);
@@ -152,7 +155,35 @@ void adamw(float* parameter, float* m, float* v, const float* gradient, const Ad
     put(m + i, first);
     put(v + i, second);
     const Vec update = splat(f.step) * first / fma(square_root(second), splat(f.unbias), splat(f.epsilon));
-    put(parameter + i, p - fma(splat(f.decay), p, update));
+    put(parameter + i, finish(i, p - fma(splat(f.decay), p, update)));
+  });
+}
+
+void adamw(float* parameter, float* m, float* v, const float* gradient, const AdamWFactors& f, int64_t size) {
+  adamw_by(parameter, m, v, gradient, f, size, [](int64_t, Vec value) { return value; });
+}
+
+/// 16 random bits in each lane, of elements numbered on from `element` (runtime/rounding.hpp).
+GRISTMILL_INLINE BitVec rounding_bits(uint32_t key, uint32_t key_too, uint32_t element) {
+  BitVec x{};
+  for (int64_t lane = 0; lane < kLanes; ++lane) x[lane] = static_cast<uint32_t>(lane);
+  x = (x + element) ^ key;
+  x ^= x >> 16;
+  x *= kRoundingFirst;
+  x = (x ^ (x >> 15)) + key_too;
+  x ^= x >> 16;
+  x *= kRoundingFirst;
+  x ^= x >> 15;
+  return (x * kRoundingSecond) >> 16;
+}
+
+void adamw_half(uint16_t* parameter, float* m, float* v, const float* gradient, const AdamWFactors& f,
+                const Rounding& rounding, int64_t size) {
+  const uint32_t key = rounding.key, key_too = rounding.key_too, element = rounding.element;
+  adamw_by(parameter, m, v, gradient, f, size, [&](int64_t i, Vec value) {
+    const BitVec bits = reinterpret_cast<BitVec>(value);
+    const BitVec random = rounding_bits(key, key_too, element + static_cast<uint32_t>(i));
+    return value == value ? reinterpret_cast<Vec>((bits + random) & 0xFFFF0000) : value;
   });
 }
 
