@@ -1,6 +1,8 @@
 #include "runtime/arena_exchange.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <vector>
 
 #include "base/error.hpp"
 #include "runtime/backend.hpp"
@@ -20,10 +22,8 @@ Range piece(Range range, int64_t step, int64_t length) {
   return {range.first + first, std::min(length, range.size - first)};
 }
 
-}  // namespace
-
 /// Cuts ranges into pieces that together stay within kPieces; all ranks count the same number of steps.
-struct ArenaExchange::Steps {
+struct Steps {
   Steps(int ranks, std::span<const Range> ranges, DType real) {
     length = std::max(kLeast, kPieces / std::max(1, ranks - 1)) / static_cast<int64_t>(size_of(real));
     for (const Range& range : ranges) count = std::max(count, (range.size + length - 1) / length);
@@ -31,10 +31,33 @@ struct ArenaExchange::Steps {
   int64_t length = 0, count = 0;
 };
 
-ArenaExchange::ArenaExchange(Collective& ranks, Device& device)
-    : ranks_(&ranks), device_(&device), sent_(index(ranks.size())), received_(index(ranks.size())) {}
+/// By way of the host's memory. What was allocated once is kept, so that an exchange of gradients costs
+/// little more than reading and writing them.
+class HostArenaExchange final : public ArenaExchange {
+ public:
+  HostArenaExchange(Collective& ranks, Device& device)
+      : ranks_(&ranks), device_(&device), sent_(index(ranks.size())), received_(index(ranks.size())) {}
 
-void ArenaExchange::check(std::span<const Range> ranges, ConstView arena) const {
+  void add_in_order(View sum, ConstView values, std::span<const Range> ranges, int64_t contributors) override;
+  void add(View sum, ConstView values, std::span<const Range> ranges) override {
+    add_in_order(sum, values, ranges, ranks_->size());
+  }
+  void share(View values, std::span<const Range> ranges) override;
+  void wait() override {}
+
+ private:
+  void check(std::span<const Range> ranges, ConstView arena) const;
+  std::span<std::byte> place(std::vector<std::byte>& buffer, Range range);
+  std::span<const std::byte> read(ConstView arena, Range range, std::vector<std::byte>& buffer);
+  void add_received(View sum, std::span<const std::byte> received);
+
+  Collective* ranks_;
+  Device* device_;
+  std::vector<std::vector<std::byte>> sent_, received_;  ///< a piece for each rank
+  Buffer added_;                                         ///< what is added to a sum, on the device
+};
+
+void HostArenaExchange::check(std::span<const Range> ranges, ConstView arena) const {
   if (static_cast<int>(ranges.size()) != ranks_->size()) fail(Kind::internal, "one range a rank is needed");
   for (const Range& range : ranges) {
     if (range.first < 0 || range.size < 0 || range.end() > arena.cols)
@@ -43,27 +66,28 @@ void ArenaExchange::check(std::span<const Range> ranges, ConstView arena) const 
 }
 
 /// Room for a range in a buffer, which only grows.
-std::span<std::byte> ArenaExchange::place(std::vector<std::byte>& buffer, Range range) {
+std::span<std::byte> HostArenaExchange::place(std::vector<std::byte>& buffer, Range range) {
   const size_t bytes = index(range.size) * size_of(device_->real());
   if (buffer.size() < bytes) buffer.resize(bytes);
   return std::span(buffer).first(bytes);
 }
 
-std::span<const std::byte> ArenaExchange::read(ConstView arena, Range range, std::vector<std::byte>& buffer) {
+std::span<const std::byte> HostArenaExchange::read(ConstView arena, Range range,
+                                                   std::vector<std::byte>& buffer) {
   const auto to = place(buffer, range);
   if (!to.empty()) device_->read(to.data(), arena.col_range(range.first, range.size).data, to.size());
   return to;
 }
 
-void ArenaExchange::add(View sum, std::span<const std::byte> received) {
+void HostArenaExchange::add_received(View sum, std::span<const std::byte> received) {
   if (!added_ || added_.view().cols < sum.cols) added_ = Buffer(*device_, device_->real(), 1, sum.cols);
   const View part = added_.view().col_range(0, sum.cols);
   device_->write(part.data, received.data(), received.size());
   device_->backend().axpy(sum, 1, part);
 }
 
-void ArenaExchange::add_in_order(View sum, ConstView values, std::span<const Range> ranges,
-                                 int64_t contributors) {
+void HostArenaExchange::add_in_order(View sum, ConstView values, std::span<const Range> ranges,
+                                     int64_t contributors) {
   check(ranges, values);
   const auto count = index(ranks_->size()), me = index(ranks_->rank());
   const auto from = index(std::min<int64_t>(contributors, ranks_->size()));
@@ -81,13 +105,13 @@ void ArenaExchange::add_in_order(View sum, ConstView values, std::span<const Ran
     if (mine.size == 0) continue;
     const View to = sum.col_range(mine.first - ranges[me].first, mine.size);
     for (size_t p = 0; p < from; ++p) {
-      if (p != me) add(to, in[p]);
+      if (p != me) add_received(to, in[p]);
       if (p == me) device_->backend().axpy(to, 1, values.col_range(mine.first, mine.size));
     }
   }
 }
 
-void ArenaExchange::share(View values, std::span<const Range> ranges) {
+void HostArenaExchange::share(View values, std::span<const Range> ranges) {
   check(ranges, values);
   const auto count = index(ranks_->size()), me = index(ranks_->rank());
   const Steps steps(ranks_->size(), ranges, device_->real());
@@ -104,6 +128,12 @@ void ArenaExchange::share(View values, std::span<const Range> ranges) {
         device_->write(values.col_range(theirs.first, theirs.size).data, in[p].data(), in[p].size());
     }
   }
+}
+
+}  // namespace
+
+std::unique_ptr<ArenaExchange> open_arena_exchange(Collective& ranks, Device& device) {
+  return std::make_unique<HostArenaExchange>(ranks, device);
 }
 
 }  // namespace gristmill::runtime

@@ -64,7 +64,7 @@ std::vector<Range> partition(const std::vector<ParameterInfo>& table, int64_t to
 Ranks::Ranks(runtime::Collective& collective, runtime::Device& device, std::vector<Range> owned)
     : collective_(&collective),
       device_(&device),
-      exchange_(collective, device),
+      exchange_(runtime::open_arena_exchange(collective, device)),
       owned_(std::move(owned)),
       summed_(with_whole_blocks(owned_)) {
   if (static_cast<int>(owned_.size()) != size()) fail(Kind::internal, "one range a rank is needed");
@@ -76,7 +76,8 @@ Ranks::Ranks(runtime::Collective& collective, runtime::Device& device, std::vect
 std::vector<double> Ranks::end_round(ParameterSet& gradients, int64_t contributors,
                                      std::span<const double> values) {
   if (size() == 1) return {values.begin(), values.end()};
-  exchange_.add_in_order(sum_.view(), gradients.all(), summed_, contributors);
+  exchange_->add_in_order(sum_.view(), gradients.all(), summed_, contributors);
+  exchange_->wait();
   device_->backend().fill(gradients.all(), 0);
   return in_order(contributors, values);
 }
@@ -112,7 +113,10 @@ double Ranks::norm(const ParameterSet& set) {
   return std::sqrt(sum);
 }
 
-void Ranks::share(ParameterSet& parameters) { exchange_.share(parameters.all(), owned_); }
+void Ranks::share(ParameterSet& parameters) {
+  exchange_->share(parameters.all(), owned_);
+  exchange_->wait();
+}
 
 std::vector<std::string> Ranks::texts(const std::string& mine) {
   return runtime::gather_texts(*collective_, mine);
@@ -179,7 +183,8 @@ void run_together(runtime::Collective& collective, const std::function<void()>& 
     body();
     collective.leave();
   } catch (const Stopped& stopped) {
-    // Said before they part: a launcher ends all ranks as soon as the first has ended with another code than 0.
+    // Said before they part: a launcher ends all ranks as soon as the first has ended with another code than
+    // 0.
     if (rank == 0) log::write(stopped.what());
     collective.leave();
     throw Stopped("");

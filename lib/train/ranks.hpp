@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -74,7 +75,7 @@ class Ranks {
  private:
   runtime::Collective* collective_;
   runtime::Device* device_;
-  runtime::ArenaExchange exchange_;
+  std::unique_ptr<runtime::ArenaExchange> exchange_;
   std::vector<runtime::Range> owned_;   ///< by rank
   std::vector<runtime::Range> summed_;  ///< the same, and the rest of the last block of norm()
   runtime::Buffer sum_;                 ///< of the step's gradients in summed_; absent with one rank

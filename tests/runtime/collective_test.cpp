@@ -54,10 +54,11 @@ std::vector<std::vector<float>> by_ranks(int count, size_t elements, int64_t con
     for (int64_t first = 0; first < contributions; first += count) {
       if (first + ranks.rank() < contributions)
         write_real(*device, values.view(), std::span<const float>(part_of(first + ranks.rank(), elements)));
-      ArenaExchange(ranks, *device).add_in_order(sum.view(), values.view(), ranges, contributions - first);
+      open_arena_exchange(ranks, *device)
+          ->add_in_order(sum.view(), values.view(), ranges, contributions - first);
     }
     device->backend().copy(values.view().col_range(mine.first, mine.size), sum.view());
-    ArenaExchange(ranks, *device).share(values.view(), ranges);
+    open_arena_exchange(ranks, *device)->share(values.view(), ranges);
     results[static_cast<size_t>(ranks.rank())] = read_float(*device, values.view());
   });
   return results;
@@ -106,9 +107,9 @@ TEST_CASE("what is longer than one message travels in pieces", "[runtime]") {
     std::vector<float> mine(static_cast<size_t>(elements));
     for (int64_t i = 0; i < elements; ++i) mine[static_cast<size_t>(i)] = value(ranks.rank(), i);
     write_real(*device, values.view(), std::span<const float>(mine));
-    ArenaExchange(ranks, *device).add_in_order(sum.view(), values.view(), ranges, 2);
+    open_arena_exchange(ranks, *device)->add_in_order(sum.view(), values.view(), ranges, 2);
     device->backend().copy(values.view().col_range(ranges[me].first, ranges[me].size), sum.view());
-    ArenaExchange(ranks, *device).share(values.view(), ranges);
+    open_arena_exchange(ranks, *device)->share(values.view(), ranges);
     const auto found = read_float(*device, values.view());
     wrong[me] = 0;
     for (int64_t i = 0; i < elements; ++i)
@@ -128,7 +129,7 @@ TEST_CASE("ranges may overlap in a sum, and a rank may own nothing", "[runtime]"
     const Buffer values(*device, DType::f32, 1, static_cast<int64_t>(elements));
     const Buffer sum(*device, DType::f32, 1, ranges[me].size);
     write_real(*device, values.view(), std::span<const float>(part_of(ranks.rank(), elements)));
-    ArenaExchange(ranks, *device).add_in_order(sum.view(), values.view(), ranges, 3);
+    open_arena_exchange(ranks, *device)->add_in_order(sum.view(), values.view(), ranges, 3);
     if (ranges[me].size > 0) sums[me] = read_float(*device, sum.view());
   });
   CHECK(sums[0] == std::vector<float>(expected.begin(), expected.begin() + 70));
@@ -143,7 +144,7 @@ TEST_CASE("sums of doubles stay doubles, behind memory that the host cannot read
     const std::vector<Range> ranges = {{0, 1}, {1, 1}};
     const Buffer values(*device, DType::f64, 1, 2), sum(*device, DType::f64, 1, 1);
     write_real(*device, values.view(), std::span<const double>(std::vector<double>{1.0 / 3, 1e-17}));
-    ArenaExchange(ranks, *device).add_in_order(sum.view(), values.view(), ranges, 2);
+    open_arena_exchange(ranks, *device)->add_in_order(sum.view(), values.view(), ranges, 2);
     results[static_cast<size_t>(ranks.rank())] = read_real(*device, sum.view()).front();
   });
   CHECK(results == std::vector<double>{1.0 / 3 + 1.0 / 3, 2e-17});
