@@ -93,6 +93,7 @@ void CudaBackend::attention(View out, View lse, ConstView q, ConstView k, ConstV
               rows_of(out), rows_of(lse), rows_of(q), rows_of(k), rows_of(v), indices_of(document_starts),
               static_cast<int32_t>(shape.heads / shape.kv_heads), static_cast<int32_t>(shape.head_dim),
               static_cast<float>(shape.scale * kLog2E));
+  written(out, lse);
 }
 
 void CudaBackend::attention_backward(View dq, View dk, View dv, ConstView dout, ConstView q, ConstView k,
@@ -115,6 +116,7 @@ void CudaBackend::attention_backward(View dq, View dk, View dv, ConstView dout, 
               width, scale);
   gpu_.launch(variant.queries, {{tiles, shape.heads}, {variant.backward_threads}, variant.backward_bytes},
               rows_of(dq), rows_of(dout), rows_of(q), rows_of(k), rows_of(v), known, group, width, scale);
+  written(dq, dk, dv);
 }
 
 void CudaBackend::cached_attention(View out, ConstView q, ConstView cache_k, ConstView cache_v,
@@ -134,6 +136,7 @@ void CudaBackend::cached_attention(View out, ConstView q, ConstView cache_k, Con
   gpu_.launch(variant.cached, {{q.rows, heads, parts.count}, {variant.threads}, variant.bytes}, rows_of(out),
               rows_of(q), rows_of(cache_k), rows_of(cache_v), indices_of(sequence), indices_of(length), parts,
               capacity, static_cast<int32_t>(group), width, static_cast<float>(shape.scale * kLog2E));
+  written(out);
   if (parts.count == 1) return;
   gpu_.launch("cached_attention/combine_parts", {{q.rows, shape.heads}, {kCombineThreads}}, rows_of(out),
               indices_of(length), parts, width);

@@ -11,6 +11,8 @@
 #include "cuda/arguments.hpp"
 #include "cuda/gpu.hpp"
 #include "cuda/head_arguments.hpp"
+#include "cuda/kept_weights.hpp"
+#include "cuda/library_products.hpp"
 #include "cuda/product_arguments.hpp"
 #include "runtime/backend.hpp"
 #include "runtime/checks.hpp"
@@ -27,7 +29,17 @@ constexpr int64_t blocks_for(int64_t size, int64_t block) { return (size + block
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(Gpu& gpu, DType compute) : gpu_(gpu), types_(DType::f32, compute) {}
+  /// `cublas` may be null: then our own kernels make all products.
+  CudaBackend(Gpu& gpu, DType compute, const Cublas* cublas = nullptr, const LibraryOptions& library = {})
+      : gpu_(gpu), types_(DType::f32, compute), library_(gpu, cublas, compute, library) {}
+
+  /// Something that is no method writes to these bytes: what was kept of them is outdated.
+  void written(const void* memory, size_t bytes) { kept_.written(memory, bytes); }
+  /// The memory of these bytes is given back.
+  void forget(const void* memory, size_t bytes) { kept_.forget(memory, bytes); }
+  /// Makes all kept copies anew that are outdated: before work is replayed that was recorded when they were
+  /// fresh.
+  void refresh_kept();
 
   void fill(View out, double value) override;
   void copy(View out, ConstView in) override;
@@ -98,9 +110,24 @@ class CudaBackend final : public Backend {
   /// `count` matrices, *stride elements apart, as tile kernels take them: where they are, or copied, which
   /// sets *stride. Only one: stride may be null.
   Operand operand(const ConstView& view, Workspace& scratch, int64_t count, int64_t* stride);
-  /// Kinds of products; args fit.
+  /// Copies `count` matrices like `from`; their distances in elements.
+  void copy_matrices(View to, int64_t to_apart, ConstView from, int64_t from_apart, int64_t count);
+  /// A weight, or its fresh copy in the compute type.
+  ConstView kept(const ConstView& weight);
+  /// The fresh copy of several; null where none is worth it or has room.
+  const KeptWeights::Copy* kept_copy(const KeptWeights::Weight& weight);
+  void refresh(const KeptWeights::Weight& weight, KeptWeights::Copy& copy);
+  /// Views that were written to.
+  template <class... Views>
+  void written(const View& first, const Views&... others) {
+    written(first);
+    (written(others), ...);
+  }
+  void written(const View& out);
+  /// Kinds of products; args fit. Whether the activation was made with it.
+  bool product(const Matmul& args);
   void few_row_product(const Matmul& args, const ProductOutput& to);
-  void tile_product(const Matmul& args, const ProductOutput& to);
+  void tile_product(const Matmul& args, const Operand& a, const Operand& b, const ProductOutput& to);
   void int8_product(const Matmul& args, const ProductOutput& to);
 
   Gpu& gpu_;
@@ -110,6 +137,8 @@ class CudaBackend final : public Backend {
   Workspace attention_{gpu_};
   Workspace choices_{gpu_};
   Workspace logits_{gpu_}, head_weight_{gpu_}, head_sums_{gpu_};
+  KeptWeights kept_{gpu_};
+  LibraryProducts library_;
 };
 
 }  // namespace gristmill::runtime::cuda

@@ -25,7 +25,7 @@ class CudaDevice final : public Device {
       : gpu_(driver, ordinal),
         name_(str(name, " (", gpu_.hardware_name(), ")")),
         options_(options),
-        backend_(gpu_, options.compute) {}
+        backend_(gpu_, options.compute, options.cublas, options.library) {}
 
   std::string name() const override { return name_; }
   DType real() const override { return DType::f32; }
@@ -38,6 +38,7 @@ class CudaDevice final : public Device {
     if (!options_.red_zones) {
       void* memory = gpu_.allocate(bytes);
       gpu_.set_bytes(memory, 0, bytes);
+      sizes_[memory] = bytes;
       return memory;
     }
     auto* base = static_cast<char*>(gpu_.allocate(bytes + 2 * kZone));
@@ -48,11 +49,12 @@ class CudaDevice final : public Device {
   }
   void release(void* memory) noexcept override {
     try {
-      if (!options_.red_zones) return gpu_.release(memory);
       const auto found = sizes_.find(memory);
       if (found == sizes_.end()) return;
       const size_t bytes = found->second;
       sizes_.erase(found);
+      backend_.forget(memory, bytes);
+      if (!options_.red_zones) return gpu_.release(memory);
       const std::string damage = damage_of(memory, bytes);
       gpu_.release(static_cast<char*>(memory) - kZone);
       if (!damage.empty()) fail(Kind::device, damage);
@@ -60,9 +62,11 @@ class CudaDevice final : public Device {
       failure_ = error.what();  // said by the next call that may
     }
   }
+  void forget(const void* memory, size_t bytes) noexcept override { backend_.written(memory, bytes); }
   void write(void* to, const void* host, size_t bytes) override {
     expect_whole();
     gpu_.write(to, host, bytes);
+    backend_.written(to, bytes);
   }
   void read(void* host, const void* from, size_t bytes) override {
     expect_whole();
@@ -71,6 +75,7 @@ class CudaDevice final : public Device {
   void synchronize() override {
     expect_whole();
     gpu_.synchronize();
+    if (!options_.red_zones) return;
     for (const auto& [memory, bytes] : sizes_) {
       const std::string damage = damage_of(memory, bytes);
       if (!damage.empty()) fail(Kind::device, damage);

@@ -5,7 +5,9 @@
 #include <memory>
 #include <string>
 
+#include "cuda/cublas/cublas.hpp"
 #include "cuda/driver/driver.hpp"
+#include "cuda/library_products.hpp"
 #include "runtime/device.hpp"
 
 namespace gristmill::runtime::cuda {
@@ -16,6 +18,9 @@ struct DeviceOptions {
   /// device is waited for; a kernel that wrote there is Error{device}. The emulated GPU sees each such access
   /// by itself.
   bool red_zones = false;
+  /// Makes large products; null: our own kernels make all.
+  const Cublas* cublas = nullptr;
+  LibraryOptions library = {};  ///< which products are large
 };
 
 /// `name`: what the device is called before the name of the hardware in parentheses.

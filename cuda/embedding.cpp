@@ -15,6 +15,7 @@ constexpr int kDigitBits = 8;
 
 void CudaBackend::embedding(View out, ConstView table, ConstView ids, bool accumulate) {
   checks::embedding(out, table, ids, types_);
+  written(out);
   if (table.dtype == DType::i8) return int8_embedding(out, table, ids, accumulate);
   const Tiles tiles = tiled(out.rows, out.cols);
   gpu_.launch("embedding/embedding", tiles.shape, rows_of(out), rows_of(table), indices_of(ids), accumulate,
@@ -48,6 +49,7 @@ void CudaBackend::embedding_backward(View dtable, ConstView dout, ConstView ids)
   const Tiles tiles = tiled(dout.rows, dout.cols);
   gpu_.launch("embedding/embedding_backward", tiles.shape, rows_of(dtable), rows_of(dout), tokens.keys,
               tokens.order, tiles.across);
+  written(dtable);
 }
 
 }  // namespace gristmill::runtime::cuda

@@ -29,6 +29,8 @@ void CudaBackend::route(const Routing& out, ConstView logits) {
               choices_of(out.places), static_cast<int32_t*>(out.tokens.data), out.tokens.stride);
   gpu_.launch("experts/route_offsets", {{blocks_for(experts + 1, kThreads)}, {kThreads}}, order.keys, rows,
               experts, static_cast<int32_t*>(out.offsets.data), out.offsets.stride, rows_of(out.load));
+  written(out.probabilities, out.lse, out.weights, out.experts, out.places, out.tokens, out.offsets,
+          out.load);
   if (!out.mass) return;
   fill(out.mass, 0);
   sum_rows(out.mass, out.probabilities);
@@ -43,6 +45,7 @@ void CudaBackend::route_backward(View dlogits, ConstView dweights, const Routing
                              rows_of(ConstView(routing.lse)), rows_of(ConstView(routing.weights)),
                              rows_of(gradients.load), choices_of(routing.experts),
                              static_cast<float>(gradients.balance), static_cast<float>(gradients.z)});
+  written(dlogits);
 }
 
 void CudaBackend::combine_rows(View out, ConstView in, ConstView weights, ConstView places,
@@ -51,6 +54,7 @@ void CudaBackend::combine_rows(View out, ConstView in, ConstView weights, ConstV
   const Tiles tiles = tiled(out.rows, out.cols);
   gpu_.launch("experts/combine_rows", tiles.shape, rows_of(out), rows_of(in), rows_of(weights),
               choices_of(places), rows_of(residual), tiles.across);
+  written(out);
 }
 
 void CudaBackend::combine_rows_backward(View din, View dweights, ConstView dout, ConstView in,
@@ -58,6 +62,7 @@ void CudaBackend::combine_rows_backward(View din, View dweights, ConstView dout,
   checks::combine_rows_gradients(din, dweights, dout, in, weights, places, types_);
   gpu_.launch("experts/combine_rows_backward", warps_for(places.rows * places.cols), rows_of(din),
               rows_of(dweights), rows_of(dout), rows_of(in), rows_of(weights), choices_of(places));
+  written(din, dweights);
 }
 
 }  // namespace gristmill::runtime::cuda

@@ -23,14 +23,21 @@ void CudaBackend::grouped_matmul(const GroupedMatmul& args) {
   to.out = rows_of(args.out);
   to.accumulate = args.accumulate;
   const bool halves = types_.compute == DType::bf16;
+  ConstView weight = args.b;
+  int64_t stride = args.expert_stride;
+  const KeptWeights::Weight all{args.b, count, stride};
+  if (const KeptWeights::Copy* copy = args.keep_b ? kept_copy(all) : nullptr; copy != nullptr) {
+    weight = all.copy_of(*copy, 0);
+    stride = weight.rows * weight.stride;
+  }
+  written(args.out);
   if (rows <= kMostFewRows && args.transpose_b) {  // would cost more to copy all experts' weights
     gpu_.launch("grouped/grouped_few_rows", {{blocks_for(cols, kFewCols), rows}, {kFewThreads}},
-                rows_of(args.a), rows_of(args.b), halves, experts_of(args.offsets, args.expert_stride), to);
+                rows_of(args.a), rows_of(weight), halves, experts_of(args.offsets, stride), to);
     return;
   }
   const TileShape tile = halves ? kHalf : kFloat;
-  int64_t stride = args.expert_stride;
-  const Operand a = operand(args.a, left_, 1, nullptr), b = operand(args.b, right_, count, &stride);
+  const Operand a = operand(args.a, left_, 1, nullptr), b = operand(weight, right_, count, &stride);
   const char* kernel = halves ? (args.transpose_b ? "grouped/grouped_half_t" : "grouped/grouped_half_n")
                               : (args.transpose_b ? "grouped/grouped_float_t" : "grouped/grouped_float_n");
   const int64_t across = blocks_for(cols, tile.cols),
@@ -53,6 +60,10 @@ void CudaBackend::grouped_matmul_gradient(View dweight, int64_t expert_stride, C
   gpu_.launch(halves ? "grouped/grouped_half_gradient" : "grouped/grouped_float_gradient",
               {{(offsets.rows - 1) * down * across}, {tile.threads}}, left, right, a.rows,
               experts_of(offsets, expert_stride), static_cast<uint32_t>(across), to);
+  View all = dweight;  // of all experts
+  all.rows = 1;
+  all.cols = (offsets.rows - 2) * expert_stride + (dweight.rows - 1) * dweight.stride + dweight.cols;
+  written(all);
 }
 
 }  // namespace gristmill::runtime::cuda

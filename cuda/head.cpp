@@ -32,6 +32,8 @@ HeadUpstream upstream_of(const HeadGradients& gradients) {
 }  // namespace
 
 ConstView CudaBackend::head_weight(ConstView weight) {
+  const ConstView known = kept(weight);
+  if (known.data != weight.data) return known;
   const Operand table = operand(weight, head_weight_, 1, nullptr);
   weight.data = table.data;
   weight.stride = table.stride;
@@ -67,12 +69,13 @@ void CudaBackend::head(const HeadValues& values, ConstView hidden, ConstView wei
   checks::head(values, hidden, weight, targets, types_);
   const int64_t chunk = chunk_rows(weight.rows);
   const bool once = weight.dtype == DType::i8 || hidden.rows <= chunk;
-  const ConstView table = once ? weight : head_weight(weight);
+  const ConstView table = once ? kept(weight) : head_weight(weight);
   for (int64_t first = 0; first < hidden.rows; first += chunk) {
     const int64_t rows = std::min(chunk, hidden.rows - first);
     const HeadChunk logits = head_logits(values, hidden, table, targets, logit_scale, first, rows);
     gpu_.launch("head/head_values", blocks_of(logits, rows), logits);
   }
+  written(values.log_prob, values.lse, values.entropy);
 }
 
 void CudaBackend::head_backward(View dhidden, bool accumulate_dweight, View dweight, const HeadValues& values,
@@ -108,6 +111,7 @@ void CudaBackend::head_backward(View dhidden, bool accumulate_dweight, View dwei
     matmul(of_weight);
   }
   if (!direct) axpy(dweight, 1, sums);
+  written(values.log_prob, values.lse, values.entropy);
 }
 
 }  // namespace gristmill::runtime::cuda

@@ -16,6 +16,7 @@ void CudaBackend::quantize(View out, ConstView weight, bool transposed) {
   gpu_.launch(transposed ? "int8/quantize_columns" : "int8/quantize_rows",
               {{int8_strips(out.rows)}, {32, kWarps}}, out.data, out.rows, out.cols,
               static_cast<const float*>(weight.data), weight.stride);
+  written(out.data, static_cast<size_t>(int8_bytes(out.rows, out.cols)));
 }
 
 void CudaBackend::int8_product(const Matmul& args, const ProductOutput& to) {

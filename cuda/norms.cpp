@@ -24,6 +24,7 @@ void CudaBackend::rmsnorm(View out, View rstd, ConstView in, ConstView weight, d
   checks::rmsnorm(out, rstd, in, weight, types_);
   gpu_.launch("norms/rmsnorm", shape_of(in), rows_of(out), rows_of(rstd), rows_of(in), rows_of(weight),
               static_cast<float>(eps));
+  written(out, rstd);
 }
 
 void CudaBackend::layernorm(View out, View moments, ConstView in, ConstView weight, ConstView bias,
@@ -31,6 +32,7 @@ void CudaBackend::layernorm(View out, View moments, ConstView in, ConstView weig
   checks::layernorm(out, moments, in, weight, bias, types_);
   gpu_.launch("norms/layernorm", shape_of(in), rows_of(out), rows_of(moments), rows_of(in), rows_of(weight),
               rows_of(bias), static_cast<float>(eps));
+  written(out, moments);
 }
 
 void CudaBackend::norm_backward(const char* kernel, View din, bool accumulate_din, View dweight, View dbias,
@@ -48,6 +50,7 @@ void CudaBackend::norm_backward(const char* kernel, View din, bool accumulate_di
   float* partial = sums_.get<float>(bands * sums * pitch);
   gpu_.launch(kernel, {{bands}, threads, shared}, rows_of(din), accumulate_din, partial, rows_of(dout),
               rows_of(in), rows_of(weight), rows_of(moments), band_rows, pitch);
+  written(din);
   add_partials(dweight, partial, bands, sums * pitch);
   if (dbias) add_partials(dbias, partial + pitch, bands, sums * pitch);
 }
@@ -55,14 +58,16 @@ void CudaBackend::norm_backward(const char* kernel, View din, bool accumulate_di
 void CudaBackend::rmsnorm_backward(View din, bool accumulate_din, View dweight, ConstView dout, ConstView in,
                                    ConstView weight, ConstView rstd) {
   checks::rmsnorm(din, rstd, in, weight, types_);
-  checks::rmsnorm(dout, rstd, in, dweight, types_);
+  checks::rmsnorm(dout, rstd, in, weight, types_);
+  checks::norm_gradients("rmsnorm_backward", dweight, {}, in.cols, types_);
   norm_backward("norms/rmsnorm_backward", din, accumulate_din, dweight, {}, dout, in, weight, rstd);
 }
 
 void CudaBackend::layernorm_backward(View din, bool accumulate_din, View dweight, View dbias, ConstView dout,
                                      ConstView in, ConstView weight, ConstView moments) {
-  checks::layernorm(din, moments, in, weight, dbias, types_);
-  checks::layernorm(dout, moments, in, dweight, dbias, types_);
+  checks::layernorm(din, moments, in, weight, weight, types_);
+  checks::layernorm(dout, moments, in, weight, weight, types_);
+  checks::norm_gradients("layernorm_backward", dweight, dbias, in.cols, types_);
   norm_backward("norms/layernorm_backward", din, accumulate_din, dweight, dbias, dout, in, weight, moments);
 }
 

@@ -3,9 +3,12 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "base/str.hpp"
+#include "cuda/cublas/cublas.hpp"
 #include "cuda/device.hpp"
 #include "cuda/driver/driver.hpp"
+#include "emulator/cublas/emulated_cublas.hpp"
 #include "emulator/driver/emulated_driver.hpp"
 #include "runtime/cuda.hpp"
 
@@ -22,12 +25,23 @@ constexpr bool kRedZones = true;
 }  // namespace
 
 std::unique_ptr<Device> open_cuda_device(int ordinal, DType compute) {
-  return cuda::open_gpu(cuda::load_driver(), ordinal, str("cuda:", ordinal), {compute, kRedZones});
+  cuda::DeviceOptions options{compute, kRedZones};
+  const cuda::Driver& driver = cuda::load_driver();
+  const cuda::FoundCublas found = cuda::find_cublas();
+  options.cublas = found.functions;
+  if (found.functions == nullptr) {
+    log::info(found.absence);
+  } else {
+    log::debug("large products: ", found.functions->library, ", version ", found.functions->version());
+  }
+  return cuda::open_gpu(driver, ordinal, str("cuda:", ordinal), options);
 }
 
 std::unique_ptr<Device> open_emulated_device(int threads, DType compute) {
   const int ordinal = emulator::add_gpu({.seed = 0, .threads = threads});
-  return cuda::open_gpu(emulator::emulated_driver(), ordinal, "emu", {compute, false});
+  cuda::DeviceOptions options{compute, false};
+  options.cublas = &emulator::emulated_cublas();
+  return cuda::open_gpu(emulator::emulated_driver(), ordinal, "emu", options);
 }
 
 bool cuda_device_exists() noexcept {

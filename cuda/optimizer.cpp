@@ -26,6 +26,7 @@ void CudaBackend::adamw(View parameter_view, View m_view, View v_view, ConstView
   const Tiles tiles = tiled(parameter.rows, parameter.cols);
   gpu_.launch("optimizer/adamw", tiles.shape, parameter, m, v, gradient, factors,
               rounding_of(args.seed, args.step, args.first), tiles.across);
+  written(parameter_view, m_view, v_view);
 }
 
 }  // namespace gristmill::runtime::cuda

@@ -68,6 +68,26 @@ ProductOutput output_of(const Matmul& args, bool activation) {
   return to;
 }
 
+void CudaBackend::copy_matrices(View to, int64_t to_apart, ConstView from, int64_t from_apart,
+                                int64_t count) {
+  const auto as_rows = [&](auto view, int64_t apart) {  // a matrix a row
+    auto rows = view.reshaped(count, view.rows * view.cols);
+    rows.stride = apart;
+    return rows;
+  };
+  if (count > 1 && from.stride == from.cols && to.stride == to.cols) {
+    return copy(as_rows(to, to_apart), as_rows(from, from_apart));
+  }
+  const auto bytes_of = [](DType dtype, int64_t elements) {
+    return elements * static_cast<int64_t>(size_of(dtype));
+  };
+  for (int64_t i = 0; i < count; ++i) {
+    copy(to, from);
+    to.data = static_cast<char*>(to.data) + bytes_of(to.dtype, to_apart);
+    from.data = static_cast<const char*>(from.data) + bytes_of(from.dtype, from_apart);
+  }
+}
+
 Operand CudaBackend::operand(const ConstView& view, Workspace& scratch, int64_t count, int64_t* stride) {
   const bool halves = types_.compute == DType::bf16;
   const int64_t size = halves ? 2 : 4, run = 16 / size;
@@ -76,27 +96,38 @@ Operand CudaBackend::operand(const ConstView& view, Workspace& scratch, int64_t 
   copied.stride = blocks_for(std::max<int64_t>(view.cols, 1), run) * run;
   const int64_t whole = copied.rows * copied.stride;
   copied.data = scratch.get<char>(std::max<int64_t>(whole * count, 1) * size);
-  const Operand operand{copied.data, copied.stride};
-  if (count == 1) {
-    copy(copied, view);
-    return operand;
-  }
-  if (view.stride == view.cols && copied.stride == view.cols) {  // all as one matrix, a row each
-    ConstView rows = view.reshaped(count, view.rows * view.cols);
-    rows.stride = *stride;
-    copy(View(copied.data, types_.compute, count, whole), rows);
-  } else {
-    for (int64_t i = 0; i < count; ++i) {
-      View to = copied;
-      ConstView from = view;
-      to.data = static_cast<char*>(copied.data) + i * whole * size;
-      from.data =
-          static_cast<const char*>(view.data) + i * *stride * static_cast<int64_t>(size_of(view.dtype));
-      copy(to, from);
-    }
-  }
-  *stride = whole;
-  return operand;
+  copy_matrices(copied, whole, view, count == 1 ? 0 : *stride, count);
+  if (count > 1) *stride = whole;
+  return {copied.data, copied.stride};
+}
+
+void CudaBackend::refresh(const KeptWeights::Weight& weight, KeptWeights::Copy& copy) {
+  copy_matrices(weight.copy_of(copy, 0), weight.first.rows * weight.pitch(), weight.first, weight.apart,
+                weight.count);
+  copy.fresh = true;
+}
+
+const KeptWeights::Copy* CudaBackend::kept_copy(const KeptWeights::Weight& weight) {
+  const bool rounded = types_.compute == DType::bf16 && weight.first.dtype == DType::f32;
+  if (!rounded || weight.first.size() == 0) return nullptr;
+  KeptWeights::Copy* copy = kept_.get(weight);
+  if (copy != nullptr && !copy->fresh) refresh(weight, *copy);
+  return copy;
+}
+
+ConstView CudaBackend::kept(const ConstView& weight) {
+  const KeptWeights::Weight one{weight, 1, 0};
+  const KeptWeights::Copy* copy = kept_copy(one);
+  return copy == nullptr ? weight : one.copy_of(*copy, 0);
+}
+
+void CudaBackend::refresh_kept() {
+  for (const auto& weight : kept_.outdated()) kept_copy(weight);
+}
+
+void CudaBackend::written(const View& out) {
+  if (out.size() == 0) return;
+  written(out.data, static_cast<size_t>((out.rows - 1) * out.stride + out.cols) * size_of(out.dtype));
 }
 
 void CudaBackend::few_row_product(const Matmul& args, const ProductOutput& to) {
@@ -108,7 +139,8 @@ void CudaBackend::few_row_product(const Matmul& args, const ProductOutput& to) {
               rows_of(args.a), rows_of(args.b), types_.compute == DType::bf16, to);
 }
 
-void CudaBackend::tile_product(const Matmul& args, const ProductOutput& to) {
+void CudaBackend::tile_product(const Matmul& args, const Operand& a, const Operand& b,
+                               const ProductOutput& to) {
   const int64_t rows = args.out.rows, cols = args.out.cols;
   const bool halves = types_.compute == DType::bf16;
   const TileShape tile = tile_shape(types_.compute, rows, cols, 1, gpu_.multiprocessors());
@@ -116,27 +148,39 @@ void CudaBackend::tile_product(const Matmul& args, const ProductOutput& to) {
   const char* kernel = !halves                    ? kFloatKernels[form]
                        : tile.rows == kSmall.rows ? kSmallKernels[form]
                                                   : kLargeKernels[form];
-  const Operand a = operand(args.a, left_, 1, nullptr), b = operand(args.b, right_, 1, nullptr);
   const int64_t across = to.pairs ? blocks_for(cols / 2, tile.cols / 2) : blocks_for(cols, tile.cols);
   gpu_.launch(kernel, {{blocks_for(rows, tile.rows) * across}, {tile.threads}}, a, b,
               side_of(args.transpose_a ? args.a.rows : args.a.cols), static_cast<uint32_t>(across), to);
+}
+
+bool CudaBackend::product(const Matmul& args) {
+  const bool whole = makes_activation(args), large = library_.takes(args);
+  const ProductOutput to = output_of(args, whole);
+  if (args.b.dtype == DType::i8) {
+    int8_product(args, to);
+  } else if (!large && few(args)) {
+    few_row_product(args, to);
+  } else {
+    const Operand a = operand(args.a, left_, 1, nullptr), b = operand(args.b, right_, 1, nullptr);
+    if (large && library_.multiply(args, a, b)) return false;
+    tile_product(args, a, b, to);
+  }
+  return whole;
 }
 
 void CudaBackend::matmul(const Matmul& args) {
   checks::matmul(args, types_);
   side_of(args.out.rows);
   side_of(args.out.cols);
+  side_of(args.transpose_a ? args.a.rows : args.a.cols);
   if (args.out.rows == 0 || args.out.cols == 0) return;
-  const bool whole = makes_activation(args);
-  const ProductOutput to = output_of(args, whole);
-  if (args.b.dtype == DType::i8) {
-    int8_product(args, to);
-  } else if (few(args)) {
-    few_row_product(args, to);
-  } else {
-    tile_product(args, to);
-  }
-  if (args.activation == Activation::swiglu && !whole) swiglu(args.activated, args.out);
+  Matmul now = args;
+  if (args.keep_b) now.b = kept(args.b);
+  const bool activated = product(now);
+  written(args.out);
+  if (args.activation == Activation::none) return;
+  if (activated) return written(args.activated);
+  args.activation == Activation::gelu ? gelu(args.activated, args.out) : swiglu(args.activated, args.out);
 }
 
 }  // namespace gristmill::runtime::cuda

@@ -16,6 +16,7 @@ void CudaBackend::rotary(View x, ConstView positions, ConstView inverse_frequenc
   tiles.shape.grid.y = blocks_for(heads, kHeads);
   gpu_.launch("rotary/rotary", tiles.shape, rows_of(x), indices_of(positions), rows_of(inverse_frequency),
               heads, head_dim, inverse ? -1.0F : 1.0F, tiles.across);
+  written(x);
 }
 
 }  // namespace gristmill::runtime::cuda

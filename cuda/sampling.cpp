@@ -41,6 +41,7 @@ void CudaBackend::sample(View ids, View log_prob, ConstView logits, ConstView un
   gpu_.launch("sampling/sample", {{logits.rows}, {threads}, shared}, static_cast<int32_t*>(ids.data),
               ids.stride, rows_of(log_prob), rows_of(logits), rows_of(uniforms),
               arguments_of(args, logits.cols));
+  written(ids, log_prob);
 }
 
 }  // namespace gristmill::runtime::cuda
