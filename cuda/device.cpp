@@ -22,7 +22,7 @@ constexpr unsigned char kZoneByte = 0xA5;
 class CudaDevice final : public Device {
  public:
   CudaDevice(const Driver& driver, int ordinal, const std::string& name, const DeviceOptions& options)
-      : gpu_(driver, ordinal),
+      : gpu_(driver, ordinal, options.arena),
         name_(str(name, " (", gpu_.hardware_name(), ")")),
         options_(options),
         backend_(gpu_, options.compute, options.cublas, options.library) {}

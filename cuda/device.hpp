@@ -18,6 +18,9 @@ struct DeviceOptions {
   /// device is waited for; a kernel that wrote there is Error{device}. The emulated GPU sees each such access
   /// by itself.
   bool red_zones = false;
+  /// Memory comes from an arena (memory_arena.hpp). Without one each allocation is the driver's own: slower,
+  /// but what compute-sanitizer can watch.
+  bool arena = true;
   /// Makes large products; null: our own kernels make all.
   const Cublas* cublas = nullptr;
   LibraryOptions library = {};  ///< which products are large

@@ -64,8 +64,12 @@ Gpu::Handles::~Handles() {
   }
 }
 
-Gpu::Gpu(const Driver& driver, int ordinal)
-    : driver_(driver), id_(++opened), handles_(driver, ordinal), staging_(driver, handles_.stream) {
+Gpu::Gpu(const Driver& driver, int ordinal, bool pooled)
+    : driver_(driver),
+      id_(++opened),
+      handles_(driver, ordinal),
+      memory_(driver, handles_.stream, pooled),
+      staging_(driver, handles_.stream) {
   bound = id_;
 }
 
@@ -102,46 +106,29 @@ size_t Gpu::free_bytes() {
   bind();
   size_t free = 0, total = 0;
   check(driver_, driver_.memory_info(&free, &total), "asking for the GPU's memory");
-  return free;
+  return free + memory_.free_bytes();
 }
 
 void* Gpu::allocate(size_t bytes) {
   bind();
-  DevicePointer pointer = 0;
-  const Status status = driver_.memory_allocate(&pointer, std::max<size_t>(bytes, 1));
-  if (status == kOutOfMemory) {
-    fail(Kind::device, "the GPU has no ", format_bytes(bytes), " left, ", format_bytes(free_bytes()),
-         " are free: use smaller batches, a shorter context or a smaller model");
-  }
-  check(driver_, status, "allocating memory of the GPU");
-  return reinterpret_cast<void*>(pointer);
+  return memory_.allocate(bytes);
 }
 
 void Gpu::release(void* memory) {
   if (memory == nullptr) return;
   bind();
-  const auto give_back = [&] {
-    check(driver_, driver_.memory_free(address_of(memory)), "giving back memory of the GPU");
-  };
-  try {
-    synchronize();
-  } catch (...) {
-    give_back();
-    throw;
-  }
-  give_back();
+  memory_.release(memory);
+}
+
+void Gpu::renew(void* memory, size_t bytes) {
+  bind();
+  memory_.renew(memory, bytes);
 }
 
 void Gpu::set_bytes(void* memory, unsigned char value, size_t bytes) {
   if (bytes == 0) return;
   bind();
   check(driver_, driver_.set_bytes_async(address_of(memory), value, bytes, stream()), "filling memory");
-}
-
-void Gpu::forget(void* memory, size_t bytes) {
-  if (driver_.forget_async == nullptr || bytes == 0) return;
-  bind();
-  check(driver_, driver_.forget_async(address_of(memory), bytes, stream()), "forgetting memory");
 }
 
 void Gpu::write(void* to, const void* host, size_t bytes) {
@@ -251,14 +238,14 @@ Workspace::~Workspace() {
 }
 
 void* Workspace::bytes(size_t size) {
-  if (size > size_) {
+  if (size > size_ || memory_ == nullptr) {
     gpu_.release(memory_);
     memory_ = nullptr;
     size_ = 0;
     memory_ = gpu_.allocate(size);
     size_ = size;
   }
-  gpu_.forget(memory_, size_);
+  gpu_.renew(memory_, size);
   return memory_;
 }
 

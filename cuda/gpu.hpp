@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cuda/driver/driver.hpp"
+#include "cuda/memory_arena.hpp"
 #include "cuda/staging.hpp"
 
 namespace gristmill::runtime::cuda {
@@ -28,8 +29,8 @@ struct LaunchShape {
 
 class Gpu {
  public:
-  /// Error{device} where there is no GPU of that number.
-  Gpu(const Driver& driver, int ordinal);
+  /// Error{device} where there is no GPU of that number. `pooled`: memory comes from an arena.
+  Gpu(const Driver& driver, int ordinal, bool pooled = true);
   ~Gpu();
   Gpu(const Gpu&) = delete;
   Gpu& operator=(const Gpu&) = delete;
@@ -38,15 +39,14 @@ class Gpu {
   Stream stream() const { return handles_.stream; }
   std::string hardware_name();
   int multiprocessors();
+  /// What the driver has free and what the arena has.
   size_t free_bytes();
 
-  /// Memory with undefined content, aligned to 256 bytes. Error{device} that says how much was asked for.
+  /// As MemoryArena's; null may be released.
   void* allocate(size_t bytes);
-  /// Waits for the stream, since work on it may still use the memory.
   void release(void* memory);
+  void renew(void* memory, size_t bytes);
   void set_bytes(void* memory, unsigned char value, size_t bytes);
-  /// On the emulated GPU: the content counts as never written from here on.
-  void forget(void* memory, size_t bytes);
   void write(void* to, const void* host, size_t bytes);
   void read(void* host, const void* from, size_t bytes);
   void copy(void* to, const void* from, size_t bytes);
@@ -98,6 +98,7 @@ class Gpu {
   const Driver& driver_;
   const uint64_t id_;  ///< of all GPUs that this process ever opened
   Handles handles_;
+  MemoryArena memory_;
   Staging staging_;
   std::map<std::string, Module> modules_;
   std::map<std::string, Loaded, std::less<>> kernels_;

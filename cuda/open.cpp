@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/environment.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/str.hpp"
@@ -22,10 +23,18 @@ constexpr bool kRedZones = false;
 constexpr bool kRedZones = true;
 #endif
 
+/// GRISTMILL_CUDA_ARENA=off: for compute-sanitizer, which knows the driver's allocations alone.
+bool wants_arena() {
+  const auto value = environment_variable("GRISTMILL_CUDA_ARENA");
+  if (value && *value != "on" && *value != "off")
+    fail(Kind::usage, "GRISTMILL_CUDA_ARENA=", *value, ": expected on or off");
+  return value != "off";
+}
+
 }  // namespace
 
 std::unique_ptr<Device> open_cuda_device(int ordinal, DType compute) {
-  cuda::DeviceOptions options{compute, kRedZones};
+  cuda::DeviceOptions options{compute, kRedZones, wants_arena()};
   const cuda::Driver& driver = cuda::load_driver();
   const cuda::FoundCublas found = cuda::find_cublas();
   options.cublas = found.functions;
@@ -39,7 +48,7 @@ std::unique_ptr<Device> open_cuda_device(int ordinal, DType compute) {
 
 std::unique_ptr<Device> open_emulated_device(int threads, DType compute) {
   const int ordinal = emulator::add_gpu({.seed = 0, .threads = threads});
-  cuda::DeviceOptions options{compute, false};
+  cuda::DeviceOptions options{compute, false, wants_arena()};
   options.cublas = &emulator::emulated_cublas();
   return cuda::open_gpu(emulator::emulated_driver(), ordinal, "emu", options);
 }

@@ -79,9 +79,12 @@ struct Driver {
                           unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
                           Stream stream, void** parameters, void** extra) = nullptr;
 
-  /// Not of the driver: the bytes count as never written from here on in the stream. The emulated GPU has it,
-  /// so that scratch that is handed out again is checked like new memory; elsewhere null.
-  Status (*forget_async)(DevicePointer pointer, size_t bytes, Stream stream) = nullptr;
+  /// Not of the driver, and null there: what an allocator above tells the emulated GPU, in the order of the
+  /// stream, so that it sees each access to memory that nobody holds. hide: nothing of the allocation that
+  /// begins here may be touched any more. show: these bytes of hidden memory may be, and count as never
+  /// written; in place of those that were shown from the same address on, if there are any.
+  Status (*hide_async)(DevicePointer begin, Stream stream) = nullptr;
+  Status (*show_async)(DevicePointer begin, size_t bytes, Stream stream) = nullptr;
 };
 
 /// The driver of `library`, loaded at the first call and never unloaded. Error{device} that says what is

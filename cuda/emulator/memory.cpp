@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <iterator>
 
 #include "base/error.hpp"
 #include "base/str.hpp"
@@ -78,7 +79,7 @@ void Allocation::forget(uint64_t address, uint64_t size) {
 }
 
 uint64_t Memory::add(uint64_t bytes, bool read_only, bool zeros) {
-  if (bytes > kLargest || next_ + bytes + 2 * kRedZone > kGlobalEnd) {
+  if (!has_room(bytes)) {
     fail(Kind::device, "emulated GPU: no room for an allocation of ", bytes, " bytes");
   }
   allocations_.push_back(std::make_unique<Allocation>(next_, bytes, read_only, zeros));
@@ -88,16 +89,61 @@ uint64_t Memory::add(uint64_t bytes, bool read_only, bool zeros) {
   return address;
 }
 
+bool Memory::has_room(uint64_t bytes) const {
+  return bytes <= kLargest && next_ + bytes + 2 * kRedZone <= kGlobalEnd;
+}
+
+Memory::Allocations::iterator Memory::first_from(uint64_t address) {
+  return std::lower_bound(allocations_.begin(), allocations_.end(), address,
+                          [](const auto& allocation, uint64_t a) { return allocation->begin() < a; });
+}
+
+std::pair<uint64_t, uint64_t> Memory::hidden_around(uint64_t address) const {
+  const auto after = hidden_.upper_bound(address);
+  if (after == hidden_.begin()) return {0, 0};
+  const auto around = *std::prev(after);
+  if (address - around.first < around.second) return around;
+  return {0, 0};
+}
+
 void Memory::release(uint64_t address) {
-  const auto found =
-      std::lower_bound(allocations_.begin(), allocations_.end(), address,
-                       [](const auto& allocation, uint64_t a) { return allocation->begin() < a; });
-  if (found == allocations_.end() || (*found)->begin() != address) {
+  const auto found = first_from(address);
+  if (const auto hidden = hidden_.find(address); hidden != hidden_.end()) {
+    in_use_ -= hidden->second;
+    allocations_.erase(found, first_from(address + hidden->second));
+    hidden_.erase(hidden);
+    return;
+  }
+  if (found == allocations_.end() || (*found)->begin() != address || hidden_around(address).second > 0) {
     fail(Kind::device, "emulated GPU: release of 0x", format_hex64(address),
          ", which is not the start of an allocation");
   }
   in_use_ -= (*found)->size();
   allocations_.erase(found);
+}
+
+void Memory::hide(uint64_t address) {
+  const auto found = first_from(address);
+  if (found == allocations_.end() || (*found)->begin() != address) {
+    fail(Kind::device, "emulated GPU: hiding of 0x", format_hex64(address),
+         ", which is not the start of an allocation");
+  }
+  if (hidden_around(address).second == 0) hidden_[address] = (*found)->size();
+  allocations_.erase(found);
+}
+
+void Memory::show(uint64_t address, uint64_t bytes) {
+  const auto [begin, size] = hidden_around(address);
+  auto next = first_from(address);
+  if (next != allocations_.end() && (*next)->begin() == address) next = allocations_.erase(next);
+  const bool is_hidden = size > 0 && bytes <= size - (address - begin) &&
+                         (next == allocations_.end() || (*next)->begin() >= address + bytes) &&
+                         (next == allocations_.begin() || !(*std::prev(next))->contains(address, 1));
+  if (!is_hidden) {
+    fail(Kind::device, "emulated GPU: showing ", bytes,
+         " bytes that are not all hidden: ", describe(address));
+  }
+  allocations_.insert(next, std::make_unique<Allocation>(address, bytes, false, false));
 }
 
 Allocation* Memory::find(uint64_t address) const {
@@ -123,6 +169,7 @@ std::string Memory::describe(uint64_t address) const {
   if (after != allocations_.end() && (*after)->begin() - address <= kRedZone) {
     return str((*after)->begin() - address, " bytes before an allocation of ", (*after)->size());
   }
+  if (hidden_around(address).second > 0) return "memory that nobody holds";
   return str("address 0x", format_hex64(address));
 }
 

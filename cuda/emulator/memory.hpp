@@ -7,8 +7,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace gristmill::emulator {
@@ -66,7 +68,7 @@ class Memory {
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
-  /// Zero bytes are allowed; the address is a multiple of 256. Error{device} if there is no room.
+  /// Zero bytes are allowed; the address is a multiple of 256. Error{device} unless has_room().
   uint64_t allocate(uint64_t bytes, bool read_only = false) { return add(bytes, read_only, false); }
   /// The same, filled with zeros, which takes no memory of the host until others are written.
   uint64_t allocate_zeros(uint64_t bytes, bool read_only = false) { return add(bytes, read_only, true); }
@@ -84,16 +86,30 @@ class Memory {
   void forget(uint64_t address, uint64_t bytes);
   bool initialised(uint64_t address, uint64_t bytes) const;
 
+  /// For allocators above: nothing of the allocation that begins there may be touched from here on. Where
+  /// show() has opened it, it goes back into the allocation around it.
+  void hide(uint64_t address);
+  /// Opens bytes of an allocation that is hidden, as one by itself that was never written; in place of what
+  /// was open from the same address on. Error{device} if they are not all hidden.
+  void show(uint64_t address, uint64_t bytes);
+
   /// The allocation that holds the address; null if none.
   Allocation* find(uint64_t address) const;
   /// Where an address lies: "byte 12 of 400 at …", "4 bytes behind 400 bytes at …".
   std::string describe(uint64_t address) const;
   uint64_t bytes_in_use() const { return in_use_; }
+  bool has_room(uint64_t bytes) const;
 
  private:
   uint64_t add(uint64_t bytes, bool read_only, bool zeros);
   Allocation& range(uint64_t address, uint64_t bytes, const char* what) const;
-  std::vector<std::unique_ptr<Allocation>> allocations_;  // by address: each new one lies behind the others
+  using Allocations = std::vector<std::unique_ptr<Allocation>>;
+  /// The first allocation that begins at the address or behind it.
+  Allocations::iterator first_from(uint64_t address);
+  /// Begin and size of the hidden allocation around an address; zeros if there is none.
+  std::pair<uint64_t, uint64_t> hidden_around(uint64_t address) const;
+  Allocations allocations_;              // by address
+  std::map<uint64_t, uint64_t> hidden_;  // begins and sizes of those that hide() was called for
   uint64_t next_ = kGlobalBase, in_use_ = 0;
 };
 

@@ -6,7 +6,6 @@
 #include <mutex>
 
 #include "base/error.hpp"
-#include "base/memory.hpp"
 #include "emulator/driver/gpu.hpp"
 #include "emulator/driver/use_table.hpp"
 
@@ -20,7 +19,6 @@ using cuda::kSuccess;
 using cuda::Status;
 
 constexpr int kVersion = 13000, kEmulatedMultiprocessors = 4;
-constexpr uint64_t kUnknownMemory = uint64_t{1} << 34;
 
 /// The GPUs that were added, by ordinal; one without a context has no state.
 class Gpus {
@@ -109,12 +107,13 @@ void put_devices(cuda::Driver& driver) {
 
 void put_memory(cuda::Driver& driver) {
   driver.memory_info = [](size_t* free, size_t* total) {
-    *free = available_memory().value_or(kUnknownMemory);
+    *free = gpu().bytes_free();
     *total = *free + gpu().bytes_in_use();
     return kSuccess;
   };
   driver.memory_allocate = [](DevicePointer* pointer, size_t bytes) {
-    return *pointer = gpu().allocate(bytes), kSuccess;
+    *pointer = gpu().allocate(bytes);
+    return *pointer == 0 ? cuda::kOutOfMemory : kSuccess;
   };
   driver.memory_free = [](DevicePointer pointer) { return gpu().release(pointer), kSuccess; };
   driver.host_allocate = [](void** pointer, size_t bytes, unsigned) {
@@ -133,8 +132,11 @@ void put_memory(cuda::Driver& driver) {
   driver.set_bytes_async = [](DevicePointer to, unsigned char value, size_t bytes, cuda::Stream stream) {
     return gpu().set_bytes(to, value, bytes, of(stream)), kSuccess;
   };
-  driver.forget_async = [](DevicePointer pointer, size_t bytes, cuda::Stream stream) {
-    return gpu().forget(pointer, bytes, of(stream)), kSuccess;
+  driver.hide_async = [](DevicePointer begin, cuda::Stream stream) {
+    return gpu().hide(begin, of(stream)), kSuccess;
+  };
+  driver.show_async = [](DevicePointer begin, size_t bytes, cuda::Stream stream) {
+    return gpu().show(begin, bytes, of(stream)), kSuccess;
   };
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/memory.hpp"
 #include "emulator/driver/fatbin.hpp"
 #include "emulator/driver/use_table.hpp"
 
@@ -13,6 +14,7 @@ namespace gristmill::emulator {
 namespace {
 
 constexpr size_t kToldFaults = 3;
+constexpr uint64_t kUnknownMemory = uint64_t{1} << 34;
 
 std::string told(const Kernel& kernel, const Report& report) {
   std::string text = str("emulated GPU: kernel ", kernel.name, " has a fault: ");
@@ -39,7 +41,14 @@ void Gpu::expect_alive() const {
 uint64_t Gpu::allocate(uint64_t bytes) {
   const Lock lock(mutex_);
   expect_alive();
-  return memory_.allocate(bytes);
+  const bool fits = memory_.has_room(bytes) && (options_.memory == 0 || bytes <= bytes_free());
+  return fits ? memory_.allocate(bytes) : 0;
+}
+
+uint64_t Gpu::bytes_free() const {
+  const Lock lock(mutex_);
+  if (options_.memory == 0) return available_memory().value_or(kUnknownMemory);
+  return options_.memory - std::min(options_.memory, memory_.bytes_in_use());
 }
 
 void Gpu::release(uint64_t address) {
@@ -144,8 +153,12 @@ void Gpu::set_bytes(uint64_t to, uint8_t value, uint64_t bytes, const LazyStream
   enqueue(stream, [=, this] { memory_.fill(to, value, bytes); });
 }
 
-void Gpu::forget(uint64_t address, uint64_t bytes, const LazyStream* stream) {
-  enqueue(stream, [=, this] { memory_.forget(address, bytes); });
+void Gpu::hide(uint64_t address, const LazyStream* stream) {
+  enqueue(stream, [=, this] { memory_.hide(address); });
+}
+
+void Gpu::show(uint64_t address, uint64_t bytes, const LazyStream* stream) {
+  enqueue(stream, [=, this] { memory_.show(address, bytes); });
 }
 
 Module* Gpu::load(const void* fatbin) {

@@ -47,9 +47,11 @@ class Gpu {
  public:
   explicit Gpu(GpuOptions options) : options_(options) {}
 
+  /// 0 if there is no room.
   uint64_t allocate(uint64_t bytes);
   void release(uint64_t address);
   uint64_t bytes_in_use() const;
+  uint64_t bytes_free() const;
   void* allocate_host(size_t bytes);
   void release_host(void* memory);
 
@@ -67,7 +69,8 @@ class Gpu {
   void copy_out(void* to, uint64_t from, uint64_t bytes, const LazyStream* stream);
   void copy(uint64_t to, uint64_t from, uint64_t bytes, const LazyStream* stream);
   void set_bytes(uint64_t to, uint8_t value, uint64_t bytes, const LazyStream* stream);
-  void forget(uint64_t address, uint64_t bytes, const LazyStream* stream);
+  void hide(uint64_t address, const LazyStream* stream);
+  void show(uint64_t address, uint64_t bytes, const LazyStream* stream);
 
   Module* load(const void* fatbin);
   void unload(const Module* module);
