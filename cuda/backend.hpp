@@ -124,6 +124,8 @@ class CudaBackend final : public Backend {
     (written(others), ...);
   }
   void written(const View& out);
+  /// A vector (1 × n) in f32: as it is, or widened into `scratch`.
+  ConstView as_floats(const ConstView& vector, Workspace& scratch);
   /// Kinds of products; args fit. Whether the activation was made with it.
   bool product(const Matmul& args);
   void few_row_product(const Matmul& args, const ProductOutput& to);
@@ -132,7 +134,7 @@ class CudaBackend final : public Backend {
 
   Gpu& gpu_;
   const checks::Types types_;
-  Workspace left_{gpu_}, right_{gpu_}, digits_{gpu_};  // operands that had to be copied
+  Workspace left_{gpu_}, right_{gpu_}, digits_{gpu_}, bias_{gpu_};  // operands that had to be copied
   Workspace sums_{gpu_}, keys_{gpu_};
   Workspace attention_{gpu_};
   Workspace choices_{gpu_};

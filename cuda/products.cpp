@@ -61,7 +61,6 @@ ProductOutput output_of(const Matmul& args, bool activation) {
   to.out = rows_of(args.out);
   to.accumulate = args.accumulate;
   if (args.residual) to.residual = rows_of(args.residual);
-  to.bias = static_cast<const float*>(args.bias.data);
   if (!activation) return to;
   to.activated = rows_of(args.activated);
   to.pairs = args.activation == Activation::swiglu;
@@ -153,9 +152,17 @@ void CudaBackend::tile_product(const Matmul& args, const Operand& a, const Opera
               side_of(args.transpose_a ? args.a.rows : args.a.cols), static_cast<uint32_t>(across), to);
 }
 
+ConstView CudaBackend::as_floats(const ConstView& vector, Workspace& scratch) {
+  if (!vector || vector.dtype == DType::f32) return vector;
+  const View floats(scratch.get<float>(vector.cols), DType::f32, 1, vector.cols);
+  copy(floats, vector);
+  return floats;
+}
+
 bool CudaBackend::product(const Matmul& args) {
   const bool whole = makes_activation(args), large = library_.takes(args);
-  const ProductOutput to = output_of(args, whole);
+  ProductOutput to = output_of(args, whole);
+  to.bias = static_cast<const float*>(as_floats(args.bias, bias_).data);
   if (args.b.dtype == DType::i8) {
     int8_product(args, to);
   } else if (!large && few(args)) {

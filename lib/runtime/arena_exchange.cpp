@@ -39,6 +39,7 @@ class HostArenaExchange final : public ArenaExchange {
       : ranks_(&ranks), device_(&device), sent_(index(ranks.size())), received_(index(ranks.size())) {}
 
   void add_in_order(View sum, ConstView values, std::span<const Range> ranges, int64_t contributors) override;
+  bool keeps_order() const override { return true; }
   void add(View sum, ConstView values, std::span<const Range> ranges) override {
     add_in_order(sum, values, ranges, ranks_->size());
   }

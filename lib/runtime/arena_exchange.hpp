@@ -29,6 +29,8 @@ class ArenaExchange {
   virtual void add_in_order(View sum, ConstView values, std::span<const Range> ranges,
                             int64_t contributors) = 0;
 
+  /// Whether add() is add_in_order(): there is no cheaper order.
+  virtual bool keeps_order() const = 0;
   /// The same of all ranks, added in an order of the library's: cheaper where that has one.
   virtual void add(View sum, ConstView values, std::span<const Range> ranges) = 0;
 

@@ -23,7 +23,7 @@ namespace gristmill::runtime {
 enum class Activation { none, gelu, swiglu };
 
 /// out[M,N] = a[M,K] · b[K,N] (+ bias[1,N]) (+ residual[M,N]), or out += the product with `accumulate`.
-/// a, b and out: compute.
+/// a, b, bias and out: compute.
 struct Matmul {
   View out;
   ConstView a;
@@ -113,6 +113,9 @@ struct GroupedMatmul {
   bool keep_b = false;  ///< as in Matmul
 };
 
+/// Elements of one partial sum of squares.
+constexpr int64_t kSquaresBlock = 4096;
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -131,7 +134,8 @@ class Backend {
   virtual void scatter_rows(View out, ConstView in, ConstView rows) = 0;
   /// out[1,C] adds the sum of in's rows (bias gradients); in: compute.
   virtual void sum_rows(View out, ConstView in) = 0;
-  /// out (1 × 1, f64) = sum of squares of all elements of in, in fixed blocks.
+  /// out (1 × 1, f64) = sum of squares of all elements of in, in fixed blocks. Or, of a row in[1,n], out
+  /// (1 × B, f64) has the sum of each block of kSquaresBlock elements.
   virtual void sum_of_squares(View out, ConstView in) = 0;
 
   // --- products
@@ -153,10 +157,10 @@ class Backend {
   // --- norms
   // ------------------------------------------------------------------------------------------------------
   /// RMSNorm (Zhang & Sennrich 2019): out = in · rstd · weight, rstd[T,1] = (mean(in²) + eps)^-1/2.
-  /// in and out: compute.
+  /// in, out and weight: compute.
   virtual void rmsnorm(View out, View rstd, ConstView in, ConstView weight, double eps) = 0;
   /// din = (or += with accumulate_din) the gradient; dweight[1,C] adds. din may be dout. din,
-  /// dout and in: compute.
+  /// dout, in and weight: compute.
   virtual void rmsnorm_backward(View din, bool accumulate_din, View dweight, ConstView dout, ConstView in,
                                 ConstView weight, ConstView rstd) = 0;
   /// LayerNorm (Ba et al. 2016); moments[T,2] = mean, rstd. Types as rmsnorm's.

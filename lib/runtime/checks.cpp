@@ -101,7 +101,8 @@ void sum_rows(ConstView out, ConstView in, Types types) {
 
 void sum_of_squares(ConstView out, ConstView in, Types types) {
   expect("sum_of_squares", "in", in, types.real, in.rows, in.cols);
-  expect("sum_of_squares", "out", out, DType::f64, 1, 1);
+  const int64_t blocks = (in.cols + kSquaresBlock - 1) / kSquaresBlock;
+  expect("sum_of_squares", "out", out, DType::f64, 1, in.rows == 1 && out.cols != 1 ? blocks : 1);
 }
 
 void matmul(const Matmul& args, Types types) {
@@ -114,7 +115,7 @@ void matmul(const Matmul& args, Types types) {
     fail(Kind::internal, "matmul: b in int8 goes with transpose_b, and without transpose_a");
   }
   expect_computed("matmul", "out", args.out, types, m, n);
-  expect_if("matmul", "bias", args.bias, types.real, 1, n);
+  if (args.bias) expect_computed("matmul", "bias", args.bias, types, 1, n);
   expect_if("matmul", "residual", args.residual, types.real, m, n);
   if (args.accumulate && (args.bias || args.residual)) {
     fail(Kind::internal, "matmul: accumulate takes neither bias nor residual");
@@ -145,7 +146,7 @@ void embedding_gradient(ConstView dtable, Types types) {
 void rmsnorm(ConstView out, ConstView rstd, ConstView in, ConstView weight, Types types) {
   expect_computed("rmsnorm", "in", in, types, in.rows, in.cols);
   expect_computed("rmsnorm", "out", out, types, in.rows, in.cols);
-  expect("rmsnorm", "weight", weight, types.real, 1, in.cols);
+  expect_computed("rmsnorm", "weight", weight, types, 1, in.cols);
   expect("rmsnorm", "rstd", rstd, types.real, in.rows, 1);
 }
 
@@ -153,9 +154,14 @@ void layernorm(ConstView out, ConstView moments, ConstView in, ConstView weight,
                Types types) {
   expect_computed("layernorm", "in", in, types, in.rows, in.cols);
   expect_computed("layernorm", "out", out, types, in.rows, in.cols);
-  expect("layernorm", "weight", weight, types.real, 1, in.cols);
-  expect("layernorm", "bias", bias, types.real, 1, in.cols);
+  expect_computed("layernorm", "weight", weight, types, 1, in.cols);
+  expect_computed("layernorm", "bias", bias, types, 1, in.cols);
   expect("layernorm", "moments", moments, types.real, in.rows, 2);
+}
+
+void norm_gradients(const char* method, ConstView dweight, ConstView dbias, int64_t cols, Types types) {
+  expect(method, "dweight", dweight, types.real, 1, cols);
+  expect_if(method, "dbias", dbias, types.real, 1, cols);
 }
 
 void rotary(ConstView x, ConstView positions, ConstView inverse_frequency, int64_t heads, int64_t head_dim,

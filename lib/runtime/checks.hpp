@@ -31,6 +31,8 @@ void embedding_gradient(ConstView dtable, Types types);
 void embedding(ConstView rows, ConstView table, ConstView ids, Types types);
 void rmsnorm(ConstView out, ConstView rstd, ConstView in, ConstView weight, Types types);
 void layernorm(ConstView out, ConstView moments, ConstView in, ConstView weight, ConstView bias, Types types);
+/// dbias: absent for RMSNorm.
+void norm_gradients(const char* method, ConstView dweight, ConstView dbias, int64_t cols, Types types);
 void rotary(ConstView x, ConstView positions, ConstView inverse_frequency, int64_t heads, int64_t head_dim,
             Types types);
 void attention(ConstView out, ConstView lse, ConstView q, ConstView k, ConstView v, ConstView document_starts,

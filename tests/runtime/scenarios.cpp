@@ -145,6 +145,13 @@ std::vector<Scenario> elementary_scenarios(int64_t factor) {
       lab.backend().sum_of_squares(out, in);
       return Outputs{lab.read(out)};
     });
+    add("sum_of_squares", str(shape, " by blocks"), [=](Lab& lab) {
+      const int64_t elements = 2 * kSquaresBlock + r * c;
+      const View in = lab.real(1, elements),
+                 out = lab.doubles(1, 2 + (r * c + kSquaresBlock - 1) / kSquaresBlock);
+      lab.backend().sum_of_squares(out, in);
+      return Outputs{lab.read(out)};
+    });
     for (const bool accumulate : {false, true}) {
       add("embedding", str(shape, accumulate ? " accumulating" : ""), [=](Lab& lab) {
         const View table = lab.computed(11, c), ids = lab.random_ints(r, 11), out = lab.real(r, c);
@@ -191,7 +198,7 @@ std::vector<Scenario> product_scenarios(int64_t factor) {
                        args.transpose_b = tb;
                        args.accumulate = accumulate;
                        if (extras) {
-                         args.bias = lab.real(1, n);
+                         args.bias = lab.computed(1, n);
                          args.residual = variant == 7 ? args.out : lab.real(m, n);
                        }
                        lab.backend().matmul(args);
@@ -217,7 +224,7 @@ std::vector<Scenario> fused_scenarios(int64_t factor) {
                        args.b = lab.computed(n, k, 0.5);
                        args.transpose_b = true;
                        args.out = lab.computed(m, n);
-                       args.bias = lab.real(1, n);
+                       args.bias = lab.computed(1, n);
                        args.activated = lab.computed(m, gelu ? n : n / 2);
                        args.activation = activation;
                        lab.backend().matmul(args);
@@ -239,13 +246,13 @@ std::vector<Scenario> norm_scenarios(int64_t factor) {
       all.push_back({str(method, " ", what), tolerance_of(method), std::move(run)});
     };
     add("rmsnorm", shape, [=](Lab& lab) {
-      const View in = lab.computed(r, c), weight = lab.real(1, c), out = lab.computed(r, c),
+      const View in = lab.computed(r, c), weight = lab.computed(1, c), out = lab.computed(r, c),
                  rstd = lab.real(r, 1);
       lab.backend().rmsnorm(out, rstd, in, weight, 1e-5);
       return Outputs{lab.read(out), lab.read(rstd)};
     });
     add("layernorm", shape, [=](Lab& lab) {
-      const View in = lab.computed(r, c), weight = lab.real(1, c), bias = lab.real(1, c),
+      const View in = lab.computed(r, c), weight = lab.computed(1, c), bias = lab.computed(1, c),
                  out = lab.computed(r, c), moments = lab.real(r, 2);
       lab.backend().layernorm(out, moments, in, weight, bias, 1e-1);
       return Outputs{lab.read(out), lab.read(moments)};
@@ -253,7 +260,7 @@ std::vector<Scenario> norm_scenarios(int64_t factor) {
     for (const bool accumulate : {false, true}) {
       const std::string what = str(shape, accumulate ? " accumulating" : "");
       add("rmsnorm_backward", what, [=](Lab& lab) {
-        const View in = lab.computed(r, c), weight = lab.real(1, c), out = lab.computed(r, c),
+        const View in = lab.computed(r, c), weight = lab.computed(1, c), out = lab.computed(r, c),
                    rstd = lab.real(r, 1);
         const View dout = lab.computed(r, c), din = accumulate ? lab.computed(r, c) : dout,
                    dweight = lab.real(1, c);
@@ -262,7 +269,7 @@ std::vector<Scenario> norm_scenarios(int64_t factor) {
         return Outputs{lab.read(din), lab.read(dweight)};
       });
       add("layernorm_backward", what, [=](Lab& lab) {
-        const View in = lab.computed(r, c), weight = lab.real(1, c), bias = lab.real(1, c),
+        const View in = lab.computed(r, c), weight = lab.computed(1, c), bias = lab.computed(1, c),
                    out = lab.computed(r, c), moments = lab.real(r, 2);
         const View dout = lab.computed(r, c), din = accumulate ? lab.computed(r, c) : dout,
                    dweight = lab.real(1, c), dbias = lab.real(1, c);

@@ -116,6 +116,10 @@ class CpuBackend final : public Backend {
   void int8_product(const Matmul& args);
   const char* pack_int8_rows(const ConstView& a);
   void int8_row(float* out, const ConstView& weight, int64_t row) const;
+  /// A vector (1 × n) as floats: where it is, or widened into `memory`. Null if absent.
+  const float* floats_of(const ConstView& vector, std::vector<float>& memory) const;
+  /// A norm over all rows; the rows themselves are set block by block.
+  NormRows norm_of(ConstView moments, ConstView weight, ConstView bias, double eps);
   void norm_forward(NormRows all, const WritableRows& out, const ComputedRows& in,
                     void (*kernel)(const NormRows&));
   void norm_backward(NormRows all, const WritableRows& din, const ComputedRows& dout, const ComputedRows& in,
@@ -146,6 +150,7 @@ class CpuBackend final : public Backend {
   PanelCache panels_;
   double peak_flops_ = 0;
   std::vector<float> packed_, packed_too_, packed_cols_, logits_, sums_, head_sums_;
+  std::vector<float> norm_weight_, norm_bias_, bias_;  ///< widened
   std::vector<float> frequencies_, cosines_,
       sines_;  ///< rotary angles of positions [0, cosines_.size() / frequencies)
 };

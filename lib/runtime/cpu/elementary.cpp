@@ -14,7 +14,6 @@ namespace gristmill::runtime::cpu {
 namespace {
 
 constexpr int64_t kSumRows = 64;        // rows of one partial sum
-constexpr int64_t kSumElements = 4096;  // elements of one partial sum of squares
 
 /// Rows without gaps between them, of all matrices, are one long row: element-wise work then splits evenly.
 template <class... Matrices>
@@ -121,15 +120,26 @@ void CpuBackend::sum_of_squares(View out, ConstView in_view) {
   checks::sum_of_squares(out, in_view, types_);
   Matrix<const float> in(in_view);
   flatten(in);
-  const int64_t across = (in.cols + kSumElements - 1) / kSumElements;
+  const int64_t across = (in.cols + kSquaresBlock - 1) / kSquaresBlock;
   std::vector<double> sums(static_cast<size_t>(in.rows * across));
-  each_block(in.rows * across, 1, row_cost(std::min(in.cols, kSumElements), 0.2), [&](int64_t i, int64_t) {
-    const int64_t col = i % across * kSumElements;
+  each_block(in.rows * across, 1, row_cost(std::min(in.cols, kSquaresBlock), 0.2), [&](int64_t i, int64_t) {
+    const int64_t col = i % across * kSquaresBlock;
     sums[static_cast<size_t>(i)] =
-        kernels_.sum_of_squares(in.row(i / across) + col, std::min(kSumElements, in.cols - col));
+        kernels_.sum_of_squares(in.row(i / across) + col, std::min(kSquaresBlock, in.cols - col));
   });
-  Matrix<double>(out).at(0, 0) = std::accumulate(sums.begin(), sums.end(), 0.0);
+  const Matrix<double> to(out);
+  if (out.cols == 1) {
+    to.at(0, 0) = std::accumulate(sums.begin(), sums.end(), 0.0);
+  } else {
+    std::copy(sums.begin(), sums.end(), to.row(0));
+  }
   written(out);
+}
+
+const float* CpuBackend::floats_of(const ConstView& vector, std::vector<float>& memory) const {
+  if (!vector || vector.dtype == DType::f32) return static_cast<const float*>(vector.data);
+  memory.resize(static_cast<size_t>(vector.cols));
+  return computed(vector).read(0, memory.data());
 }
 
 void CpuBackend::embedding(View out_view, ConstView table_view, ConstView ids_view, bool accumulate) {

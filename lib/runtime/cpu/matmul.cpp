@@ -158,6 +158,10 @@ void CpuBackend::matmul(const Matmul& args) {
   checks::matmul(args, types_);
   const float* packed = args.keep_b ? kept_panels(args.b, args.transpose_b, args.out.rows) : nullptr;
   Matmul now = args;
+  if (args.bias) {
+    now.bias.data = floats_of(args.bias, bias_);
+    now.bias.dtype = DType::f32;
+  }
   if (!makes_activation(args)) now.activation = Activation::none;
   product(now, packed);
   written(args.out);

@@ -18,20 +18,19 @@ constexpr int64_t kTablePositions = 1 << 20;  // rotary angles beyond are comput
 
 double row_cost(int64_t cols, double nanoseconds) { return static_cast<double>(cols) * nanoseconds; }
 
-/// A norm over all rows; the rows themselves are set block by block.
-NormRows norm_of(ConstView moments, int64_t cols, ConstView weight, ConstView bias, double eps) {
+}  // namespace
+
+NormRows CpuBackend::norm_of(ConstView moments, ConstView weight, ConstView bias, double eps) {
   NormRows all;
-  all.cols = cols;
-  all.weight = static_cast<const float*>(weight.data);
-  all.bias = static_cast<const float*>(bias.data);
+  all.cols = weight.cols;
+  all.weight = floats_of(weight, norm_weight_);
+  all.bias = floats_of(bias, norm_bias_);
   all.moments = const_cast<float*>(static_cast<const float*>(moments.data));  // the backward only reads them
   all.moments_stride = moments.stride;
   all.rows = moments.rows;
   all.eps = eps;
   return all;
 }
-
-}  // namespace
 
 void CpuBackend::norm_forward(NormRows all, const WritableRows& out, const ComputedRows& in,
                               void (*kernel)(const NormRows&)) {
@@ -54,14 +53,14 @@ void CpuBackend::norm_forward(NormRows all, const WritableRows& out, const Compu
 
 void CpuBackend::rmsnorm(View out, View rstd, ConstView in, ConstView weight, double eps) {
   checks::rmsnorm(out, rstd, in, weight, types_);
-  norm_forward(norm_of(rstd, in.cols, weight, {}, eps), computed(out), computed(in), kernels_.rmsnorm);
+  norm_forward(norm_of(rstd, weight, {}, eps), computed(out), computed(in), kernels_.rmsnorm);
   written(out, rstd);
 }
 
 void CpuBackend::layernorm(View out, View moments, ConstView in, ConstView weight, ConstView bias,
                            double eps) {
   checks::layernorm(out, moments, in, weight, bias, types_);
-  norm_forward(norm_of(moments, in.cols, weight, bias, eps), computed(out), computed(in), kernels_.layernorm);
+  norm_forward(norm_of(moments, weight, bias, eps), computed(out), computed(in), kernels_.layernorm);
   written(out, moments);
 }
 
@@ -100,8 +99,9 @@ void CpuBackend::norm_backward(NormRows all, const WritableRows& din, const Comp
 void CpuBackend::rmsnorm_backward(View din, bool accumulate_din, View dweight, ConstView dout, ConstView in,
                                   ConstView weight, ConstView rstd) {
   checks::rmsnorm(din, rstd, in, weight, types_);
-  checks::rmsnorm(dout, rstd, in, dweight, types_);
-  NormRows all = norm_of(rstd, in.cols, weight, {}, 0);
+  checks::rmsnorm(dout, rstd, in, weight, types_);
+  checks::norm_gradients("rmsnorm_backward", dweight, {}, in.cols, types_);
+  NormRows all = norm_of(rstd, weight, {}, 0);
   all.accumulate = accumulate_din;
   norm_backward(all, computed(din), computed(dout), computed(in), dweight, {}, kernels_.rmsnorm_backward);
   written(din, dweight);
@@ -109,9 +109,10 @@ void CpuBackend::rmsnorm_backward(View din, bool accumulate_din, View dweight, C
 
 void CpuBackend::layernorm_backward(View din, bool accumulate_din, View dweight, View dbias, ConstView dout,
                                     ConstView in, ConstView weight, ConstView moments) {
-  checks::layernorm(din, moments, in, weight, dbias, types_);
-  checks::layernorm(dout, moments, in, dweight, dbias, types_);
-  NormRows all = norm_of(moments, in.cols, weight, {}, 0);
+  checks::layernorm(din, moments, in, weight, weight, types_);
+  checks::layernorm(dout, moments, in, weight, weight, types_);
+  checks::norm_gradients("layernorm_backward", dweight, dbias, in.cols, types_);
+  NormRows all = norm_of(moments, weight, {}, 0);
   all.accumulate = accumulate_din;
   norm_backward(all, computed(din), computed(dout), computed(in), dweight, dbias,
                 kernels_.layernorm_backward);

@@ -50,7 +50,12 @@ class ReferenceBackend : public Backend {
   }
   void sum_of_squares(View out, ConstView in) override {
     checks::sum_of_squares(out, in, kReal);
-    Matrix<double>(out).at(0, 0) = reference::sum_of_squares<Real>(in);
+    const int64_t width = out.cols == 1 ? in.cols : kSquaresBlock;
+    for (int64_t block = 0; block < out.cols; ++block) {
+      const int64_t first = block * width;
+      Matrix<double>(out).at(0, block) =
+          reference::sum_of_squares<Real>(in.col_range(first, std::min(width, in.cols - first)));
+    }
   }
   void matmul(const Matmul& args) override {
     checks::matmul(args, kReal);
@@ -81,7 +86,8 @@ class ReferenceBackend : public Backend {
   void rmsnorm_backward(View din, bool accumulate_din, View dweight, ConstView dout, ConstView in,
                         ConstView weight, ConstView rstd) override {
     checks::rmsnorm(din, rstd, in, weight, kReal);
-    checks::rmsnorm(dout, rstd, in, dweight, kReal);
+    checks::rmsnorm(dout, rstd, in, weight, kReal);
+    checks::norm_gradients("rmsnorm_backward", dweight, {}, in.cols, kReal);
     reference::rmsnorm_backward<Real>(din, accumulate_din, dweight, dout, in, weight, rstd);
   }
   void layernorm(View out, View moments, ConstView in, ConstView weight, ConstView bias,
@@ -91,8 +97,9 @@ class ReferenceBackend : public Backend {
   }
   void layernorm_backward(View din, bool accumulate_din, View dweight, View dbias, ConstView dout,
                           ConstView in, ConstView weight, ConstView moments) override {
-    checks::layernorm(din, moments, in, weight, dbias, kReal);
-    checks::layernorm(dout, moments, in, dweight, dbias, kReal);
+    checks::layernorm(din, moments, in, weight, weight, kReal);
+    checks::layernorm(dout, moments, in, weight, weight, kReal);
+    checks::norm_gradients("layernorm_backward", dweight, dbias, in.cols, kReal);
     reference::layernorm_backward<Real>(din, accumulate_din, dweight, dbias, dout, in, weight, moments);
   }
   void rotary(View x, ConstView positions, ConstView inverse_frequency, int64_t heads, int64_t head_dim,
