@@ -98,7 +98,7 @@ def allowed_includes(name, uses, apps):
     if parts[0] == "apps":
         return closure(apps.get(pathlib.PurePath(name).stem, []), uses) | {"base"}
     if parts[0] == "cuda":  # beside the floors: the emulated GPU, which needs no backend, and the backend
-        interpreter = parts[1] == "emulator" and parts[2] != "driver"
+        interpreter = parts[1] == "emulator" and parts[2] not in ("driver", "cublas", "nccl")
         return {"base", "runtime", "emulator"} if interpreter else {"base", "runtime", "emulator", "cuda"}
     if parts[0] == "tests" and len(parts) > 2 and parts[1] == "emulator":
         return {"base", "runtime", "emulator", "support"}
