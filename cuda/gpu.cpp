@@ -198,7 +198,7 @@ Gpu::Loaded& Gpu::loaded(const char* kernel) {
   return kernels_.emplace(kernel, std::move(fresh)).first->second;
 }
 
-void Gpu::launch_with(const char* kernel, const LaunchShape& shape, const void* const* values,
+void Gpu::launch_with(Stream on, const char* kernel, const LaunchShape& shape, const void* const* values,
                       const size_t* sizes, size_t count) {
   if (shape.grid.x == 0 || shape.grid.y == 0 || shape.grid.z == 0) return;
   check_shape(kernel, shape);
@@ -225,7 +225,7 @@ void Gpu::launch_with(const char* kernel, const LaunchShape& shape, const void* 
         driver_.launch_kernel(found.function, unsigned_of(shape.grid.x), unsigned_of(shape.grid.y),
                               unsigned_of(shape.grid.z), unsigned_of(shape.block.x),
                               unsigned_of(shape.block.y), unsigned_of(shape.block.z),
-                              unsigned_of(shape.shared), stream(), const_cast<void**>(values), nullptr),
+                              unsigned_of(shape.shared), on, const_cast<void**>(values), nullptr),
         kernel);
 }
 

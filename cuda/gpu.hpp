@@ -63,10 +63,15 @@ class Gpu {
   /// its parameters; number and sizes are checked (Error{internal}). A grid without blocks is no work.
   template <class... Arguments>
   void launch(const char* kernel, const LaunchShape& shape, const Arguments&... arguments) {
+    launch_on(stream(), kernel, shape, arguments...);
+  }
+  /// The same on another stream of this GPU.
+  template <class... Arguments>
+  void launch_on(Stream on, const char* kernel, const LaunchShape& shape, const Arguments&... arguments) {
     static_assert((std::is_trivially_copyable_v<Arguments> && ...));
     const void* values[] = {&arguments..., nullptr};
     const size_t sizes[] = {sizeof(Arguments)..., 0};
-    launch_with(kernel, shape, values, sizes, sizeof...(Arguments));
+    launch_with(on, kernel, shape, values, sizes, sizeof...(Arguments));
   }
 
  private:
@@ -90,7 +95,7 @@ class Gpu {
 
   /// Makes the context current for the calling thread.
   void bind();
-  void launch_with(const char* kernel, const LaunchShape& shape, const void* const* values,
+  void launch_with(Stream on, const char* kernel, const LaunchShape& shape, const void* const* values,
                    const size_t* sizes, size_t count);
   Loaded& loaded(const char* kernel);
   Module module(const std::string& name);
