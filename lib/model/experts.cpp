@@ -34,7 +34,7 @@ ExpertWorkspace::ExpertWorkspace(runtime::Device& device)
       dlogits(device) {}
 
 View ExpertLinear::Piece::view(const ParameterSet& set) const {
-  return set.all().col_range(offset, rows * cols).reshaped(rows, cols);
+  return set.region(offset, rows * cols).reshaped(rows, cols);
 }
 
 ExpertLinear::ExpertLinear(const ParameterSet& parameters, const std::string& prefix,

@@ -23,7 +23,7 @@ int64_t Linear::Region::end() const {
 
 View Linear::Region::view(const ParameterSet& set) const {
   if (storage != Storage::real) return runtime::int8_matrix(set.int8_arena(), offset, rows, cols);
-  return set.all().col_range(offset, rows * cols).reshaped(rows, cols);
+  return set.region(offset, rows * cols).reshaped(rows, cols);
 }
 
 Linear::Piece Linear::piece(const ParameterSet& parameters, const std::string& prefix) {

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 #include <span>
 #include <utility>
@@ -25,6 +26,8 @@ namespace {
 
 constexpr int64_t kAlignment = 16;  // elements: 64 bytes of f32
 constexpr double kStd = 0.02;
+
+int64_t rounded_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
 /// Lays tensors out behind each other.
 class TableBuilder {
@@ -48,6 +51,11 @@ class TableBuilder {
   void scale_output(size_t first, double width) {
     for (size_t i = first; i < table_.size(); ++i) scale(table_[i], 1 / width, 1 / width);
   }
+  /// What is added from here on is another bucket.
+  void begin_bucket() {
+    next_ = rounded_up(next_, kBucketAlignment);
+    ++bucket_;
+  }
   size_t size() const { return table_.size(); }
   std::vector<ParameterInfo> take() { return std::move(table_); }
 
@@ -59,11 +67,12 @@ class TableBuilder {
   }
   void add(ParameterInfo info) {
     info.offset = next_;
-    next_ += (info.size() + kAlignment - 1) / kAlignment * kAlignment;
+    info.bucket = bucket_;
+    next_ += rounded_up(info.size(), kAlignment);
     table_.push_back(std::move(info));
   }
   std::vector<ParameterInfo> table_;
-  int64_t next_ = 0;
+  int64_t next_ = 0, bucket_ = 0;
 };
 
 // Residual branches start smaller, so that the variance of the residual stream does not grow with depth
@@ -166,10 +175,12 @@ std::vector<ParameterInfo> parameter_table(const Config& config) {
   add_embeddings(table, config);
   const size_t layers = table.size();
   for (int64_t layer = 0; layer < config.layers; ++layer) {
+    table.begin_bucket();
     config.family == Family::llama ? add_llama_layer(table, config, layer)
                                    : add_gpt2_layer(table, config, layer);
   }
   table.scale_hidden(layers, width);
+  table.begin_bucket();
   const size_t norm = table.size();
   add_final_norm(table, config);
   if (config.head == Head::language && config.tied) table.scale_output(norm, width);
@@ -186,22 +197,77 @@ int64_t Config::parameter_count() const {
   return count;
 }
 
-ParameterSet::ParameterSet(runtime::Device& device, std::vector<ParameterInfo> table)
+namespace {
+
+/// Elements of what is held as numbers, without turns.
+int64_t whole_size(const std::vector<ParameterInfo>& table) {
+  int64_t size = 0;
+  for (const auto& info : table) {
+    if (info.storage == Storage::real) size = std::max(size, info.offset + info.size());
+  }
+  return rounded_up(size, kAlignment);
+}
+
+/// With turns: where each bucket lies, and the size of all.
+struct Layout {
+  std::vector<int64_t> first;
+  int64_t size = 0;
+};
+
+Layout turns_of(const std::vector<Bucket>& buckets) {
+  Layout layout;
+  layout.first.resize(buckets.size());
+  const auto place = [&](size_t begin, size_t end, size_t step) {  // one for all of these
+    int64_t most = 0;
+    for (size_t b = begin; b < end; b += step) {
+      layout.first[b] = layout.size;
+      most = std::max(most, buckets[b].size);
+    }
+    layout.size += most;
+  };
+  const size_t last = buckets.size() - 1;
+  place(0, 1, 1);
+  place(1, last, 2);
+  place(2, last, 2);
+  place(std::max<size_t>(last, 1), last + 1, 1);
+  return layout;
+}
+
+}  // namespace
+
+std::vector<Bucket> buckets_of(const std::vector<ParameterInfo>& table) {
+  std::vector<Bucket> buckets;
+  for (const auto& info : table) {
+    while (static_cast<int64_t>(buckets.size()) <= info.bucket) buckets.push_back({info.offset, 0});
+  }
+  for (size_t b = 0; b < buckets.size(); ++b) {
+    const int64_t end = b + 1 < buckets.size() ? buckets[b + 1].first : whole_size(table);
+    buckets[b].size = end - buckets[b].first;
+  }
+  return buckets;
+}
+
+int64_t arena_size(const std::vector<ParameterInfo>& table, Residence residence) {
+  if (residence == Residence::whole || table.empty()) return whole_size(table);
+  return turns_of(buckets_of(table)).size;
+}
+
+ParameterSet::ParameterSet(runtime::Device& device, std::vector<ParameterInfo> table, Residence residence)
     : device_(&device), table_(std::move(table)), by_name_(table_.size()) {
   std::iota(by_name_.begin(), by_name_.end(), size_t{0});
   std::sort(by_name_.begin(), by_name_.end(),
             [this](size_t a, size_t b) { return table_[a].name < table_[b].name; });
-  int64_t total = 0, bytes = 0;
+  int64_t bytes = 0;
   for (const auto& info : table_) {
-    if (info.storage == Storage::real) {
-      total = std::max(total, info.offset + info.size());
-    } else {
+    if (info.storage != Storage::real)
       bytes = std::max(bytes, info.offset + runtime::int8_bytes(info.rows, info.cols));
-    }
   }
-  total = (total + kAlignment - 1) / kAlignment * kAlignment;
-  arena_ = runtime::Buffer(device, device.real(), 1, total);
+  arena_ = runtime::Buffer(device, device.real(), 1, arena_size(table_, residence));
   if (bytes > 0) int8_ = runtime::Buffer(device, runtime::DType::i8, 1, bytes);
+  if (residence == Residence::whole || table_.empty()) return;
+  const auto buckets = buckets_of(table_);
+  const Layout layout = turns_of(buckets);
+  for (size_t b = 0; b < buckets.size(); ++b) places_.push_back({buckets[b], layout.first[b]});
 }
 
 runtime::View ParameterSet::view(size_t index) const {
@@ -209,7 +275,7 @@ runtime::View ParameterSet::view(size_t index) const {
   if (info.storage != Storage::real) {
     return runtime::int8_matrix(int8_arena(), info.offset, info.rows, info.cols);
   }
-  return all().col_range(info.offset, info.size()).reshaped(info.rows, info.cols);
+  return region(info.offset, info.size()).reshaped(info.rows, info.cols);
 }
 
 runtime::View ParameterSet::view(const std::string& name) const {
@@ -223,6 +289,16 @@ std::optional<size_t> ParameterSet::find(const std::string& name) const {
       [this](size_t index, const std::string& wanted) { return table_[index].name < wanted; });
   if (at == by_name_.end() || table_[*at].name != name) return std::nullopt;
   return *at;
+}
+
+runtime::View ParameterSet::region(int64_t first, int64_t size) const {
+  if (places_.empty()) return all().col_range(first, size);
+  const auto behind =
+      std::upper_bound(places_.begin(), places_.end(), first,
+                       [](int64_t at, const Place& place) { return at < place.bucket.first; });
+  const Place& place = *std::prev(behind);
+  if (first + size > place.bucket.end()) fail(Kind::internal, "a region beyond its bucket");
+  return all().col_range(place.first + first - place.bucket.first, size);
 }
 
 runtime::View ParameterSet::all() const { return arena_.view(); }

@@ -31,17 +31,38 @@ struct ParameterInfo {
   /// The optimizer's learning rate times this: not 1 with Config::mup_base_dim.
   double learning_rate_scale = 1;
   Storage storage = Storage::real;
+  int64_t bucket = 0;  ///< number of its bucket
 
   int64_t size() const { return rows * cols; }
 };
 
-/// The table of a configuration, in a fixed order.
+/// The table of a configuration, in a fixed order and in buckets: the embeddings, each layer, and the final
+/// norm with the head. A bucket's gradients are finished together.
 std::vector<ParameterInfo> parameter_table(const Config& config);
+
+/// Buckets begin at multiples of it, so that partial sums over as many elements stay within one.
+constexpr int64_t kBucketAlignment = 4096;
+
+/// Elements [first, first + size) of an arena that belong together, the padding behind them included.
+struct Bucket {
+  int64_t first = 0, size = 0;
+  int64_t end() const { return first + size; }
+};
+/// The buckets of a table, together its arena; at [b] those tensors whose bucket is b.
+std::vector<Bucket> buckets_of(const std::vector<ParameterInfo>& table);
+
+/// Which tensors of a set are in memory: all, or with turns the first bucket, the last, and of those between
+/// any two neighbours, which take turns in two places.
+enum class Residence { whole, turns };
+
+/// Elements that a set of numbers takes.
+int64_t arena_size(const std::vector<ParameterInfo>& table, Residence residence = Residence::whole);
 
 /// A set of tensors over one table: weights, or gradients, or an optimizer's moments.
 class ParameterSet {
  public:
-  ParameterSet(runtime::Device& device, std::vector<ParameterInfo> table);
+  ParameterSet(runtime::Device& device, std::vector<ParameterInfo> table,
+               Residence residence = Residence::whole);
 
   const std::vector<ParameterInfo>& table() const { return table_; }
   size_t size() const { return table_.size(); }
@@ -50,7 +71,9 @@ class ParameterSet {
   runtime::View view(size_t index) const;
   /// By name; Error{internal} if there is none.
   runtime::View view(const std::string& name) const;
-  /// The whole arena, 1 × n, padding included (padding stays zero).
+  /// Elements [first, first + size) of the table's arena, 1 × size; with turns they must lie in one bucket.
+  runtime::View region(int64_t first, int64_t size) const;
+  /// All that is in memory, 1 × n, padding included (padding stays zero): without turns, the table's arena.
   runtime::View all() const;
   /// The arena of what is held in int8, in bytes.
   runtime::View int8_arena() const { return int8_.view(); }
@@ -60,6 +83,12 @@ class ParameterSet {
   runtime::Device* device_;
   std::vector<ParameterInfo> table_;
   std::vector<size_t> by_name_;  ///< indices of the table, sorted: mixtures have very many tensors
+  /// With turns: a bucket, and where it lies in the arena.
+  struct Place {
+    Bucket bucket;
+    int64_t first;
+  };
+  std::vector<Place> places_;
   runtime::Buffer arena_, int8_;
 };
 

@@ -147,6 +147,7 @@ struct Transformer::State {
   Config config;
   ParameterSet parameters;
   std::unique_ptr<ParameterSet> gradients;
+  Residence residence = Residence::whole;  ///< of the gradients
   size_t embedding, position_table = 0, head = 0;
   Norm final_norm;
   Buffer frequencies;
@@ -171,11 +172,16 @@ ParameterSet& Transformer::gradients() {
   auto& gradients = state_->gradients;
   if (state_->parameters.int8_arena()) fail(Kind::usage, "weights in int8 cannot be trained");
   if (gradients == nullptr)
-    gradients = std::make_unique<ParameterSet>(state_->device, state_->parameters.table());
+    gradients = std::make_unique<ParameterSet>(state_->device, state_->parameters.table(), state_->residence);
   return *gradients;
 }
 
 void Transformer::zero_gradients() { state_->device.backend().fill(gradients().all(), 0); }
+
+void Transformer::set_gradient_residence(Residence residence) {
+  if (state_->gradients != nullptr) fail(Kind::internal, "the gradients are in memory already");
+  state_->residence = residence;
+}
 
 void Transformer::set_recompute(Recompute recompute) {
   auto& s = *state_;
@@ -223,7 +229,7 @@ RouterFigures Transformer::router_figures() {
   return s.memory.router.read(s.device, s.config, s.memory.kept.rows.count);
 }
 
-void Transformer::backward(View dhidden, const RouterLosses& losses) {
+void Transformer::backward(View dhidden, const RouterLosses& losses, const Finished& finished) {
   auto& s = *state_;
   if (!s.can_go_back) fail(Kind::internal, "backward() without a forward(keep = true) before it");
   s.can_go_back = false;
@@ -231,13 +237,19 @@ void Transformer::backward(View dhidden, const RouterLosses& losses) {
   if (dhidden.rows != pass.rows.count || dhidden.cols != s.config.dim) {
     fail(Kind::internal, "backward() of ", dhidden.rows, " rows after a forward of ", pass.rows.count);
   }
-  ParameterSet& gradients = this->gradients();
-  auto& backend = s.device.backend();
+  if (s.residence == Residence::turns && !finished)
+    fail(Kind::internal, "gradients in turns need a listener");
+  this->gradients();
   Run run = s.run(s.keeps_all());
   if (s.config.experts > 0)
     run.losses = s.memory.router.gradients(s.device, s.config, losses, pass.rows.count);
-  s.final_norm.backward(backend, run.weights, dhidden, false, dhidden, s.stream(pass, s.config.layers),
+  s.final_norm.backward(s.device.backend(), run.weights, dhidden, false, dhidden,
+                        s.stream(pass, s.config.layers),
                         pass.statistics.get(s.device.real(), pass.rows.count, s.final_norm.statistics()));
+  const auto finish = [&](int64_t bucket) {
+    if (finished) finished(bucket);
+  };
+  finish(s.config.layers + 1);
   for (int64_t layer = s.config.layers - 1; layer >= 0; --layer) {
     const Block& block = s.blocks[static_cast<size_t>(layer)];
     const View input = s.stream(pass, layer);
@@ -245,7 +257,18 @@ void Transformer::backward(View dhidden, const RouterLosses& losses) {
     const bool again = s.recompute == Recompute::block && layer + 1 < s.config.layers;
     if (again) block.forward(run, pass.rows, input, pass.activations(layer), {});
     block.backward(run, pass.rows, input, pass.activations(layer), dhidden);
+    finish(layer + 1);
   }
+  embedding_backward(dhidden);
+  finish(0);
+}
+
+/// dhidden: the gradient of the first layer's input.
+void Transformer::embedding_backward(ConstView dhidden) {
+  auto& s = *state_;
+  const Pass& pass = s.memory.kept;
+  ParameterSet& gradients = this->gradients();
+  auto& backend = s.device.backend();
   if (s.config.family == Family::gpt2) {
     backend.embedding_backward(gradients.view(s.position_table), dhidden, pass.rows.positions);
   }

@@ -4,6 +4,7 @@
 // (packed documents, activations kept), scoring and, with a KvCache, generation.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -64,6 +65,9 @@ class Transformer {
   /// Gradients, made (zero) on first use. They accumulate over micro-batches until zero_gradients().
   ParameterSet& gradients();
   void zero_gradients();
+  /// Before their first use: which of them are in memory. Those of whole buckets at all times is what a model
+  /// starts with.
+  void set_gradient_residence(Residence residence);
 
   /// What forward(keep = true) keeps from now on; Recompute::norms at first. Gradients are the same bits at
   /// every level. Activations that were kept are dropped, and what reserve() allocated.
@@ -76,9 +80,13 @@ class Transformer {
   /// Runs the batch and returns the final norm's output, T × dim, valid until the next forward. With `keep`
   /// the activations for backward() are kept.
   runtime::View forward(const Batch& batch, bool keep = true);
+  /// Told the number of each bucket (parameter_table()) whose gradients a backward() is done with, from the
+  /// last to the first.
+  using Finished = std::function<void(int64_t bucket)>;
   /// Back through the last forward(keep = true); adds to gradients(). dhidden is T × dim and is overwritten.
-  /// With experts the gradients of `losses` join.
-  void backward(runtime::View dhidden, const RouterLosses& losses = {});
+  /// With experts the gradients of `losses` join. With gradients that take turns, `finished` must see to it
+  /// that the place of bucket b - 1 is free, and zero, when it returns from b.
+  void backward(runtime::View dhidden, const RouterLosses& losses = {}, const Finished& finished = {});
   /// With experts: what their routers did in the last forward(keep = true).
   RouterFigures router_figures();
 
@@ -103,6 +111,7 @@ class Transformer {
 
  private:
   struct State;
+  void embedding_backward(runtime::ConstView dhidden);
   std::unique_ptr<State> state_;
 };
 

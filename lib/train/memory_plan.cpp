@@ -17,9 +17,7 @@ namespace {
 using model::ParameterInfo;
 
 uint64_t elements(const std::vector<ParameterInfo>& table) {
-  int64_t count = 0;
-  for (const auto& info : table) count = std::max(count, info.offset + info.size());
-  return static_cast<uint64_t>(count);
+  return static_cast<uint64_t>(model::arena_size(table));
 }
 
 /// Elements of the largest tensor.
@@ -94,6 +92,39 @@ uint64_t checkpoint_bytes(const std::vector<ParameterInfo>& table, const MemoryP
   return 2 * at_once * runtime::size_of(options.real);
 }
 
+/// What a rank has of what the ranks share.
+struct OwnedBytes {
+  uint64_t moments = 0, sums = 0;
+  uint64_t squares = 0;  ///< for the norm of the gradients
+};
+
+OwnedBytes owned_bytes(const std::vector<ParameterInfo>& table, const MemoryPlanOptions& options,
+                       const std::vector<Ownership>& ownership, int rank) {
+  const uint64_t real = runtime::size_of(options.real);
+  const auto part = part_of(table, owned_by(ownership, rank)).table;
+  OwnedBytes bytes;
+  bytes.moments = (elements(part) + elements(second_moments(part, options.optimizer))) * real;
+  for (const auto& bucket : ownership) {
+    const auto owned = bucket.owned[static_cast<size_t>(rank)];
+    if (options.ranks > 1)
+      bytes.sums += static_cast<uint64_t>(with_whole_blocks(owned, bucket.bucket).size) * real;
+    bytes.squares += static_cast<uint64_t>(blocks_of(owned).size / kBlock) * sizeof(double);
+  }
+  return bytes;
+}
+
+/// Of the rank that has most.
+OwnedBytes most_owned_bytes(const std::vector<ParameterInfo>& table, const MemoryPlanOptions& options) {
+  const auto ownership = partition(
+      table, options.ranks, [&](const ParameterInfo& info) { return is_whole(info, options.optimizer); });
+  OwnedBytes most;
+  for (int rank = 0; rank < options.ranks; ++rank) {
+    const OwnedBytes bytes = owned_bytes(table, options, ownership, rank);
+    if (bytes.moments + bytes.sums > most.moments + most.sums) most = bytes;
+  }
+  return most;
+}
+
 }  // namespace
 
 MemoryPlanOptions memory_options(const TrainOptions& options) {
@@ -125,13 +156,15 @@ void MemoryPlan::add(const std::string& model, const MemoryPlan& plan) {
 
 MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& options) {
   const auto table = model::parameter_table(config);
-  const uint64_t real = runtime::size_of(options.real), parameters = elements(table) * real,
-                 moments = parameters + elements(second_moments(table, options.optimizer)) * real;
+  const uint64_t real = runtime::size_of(options.real), parameters = elements(table) * real;
+  const auto residence =
+      options.ranks > 1 && options.zero == 2 ? model::Residence::turns : model::Residence::whole;
+  const OwnedBytes owned = most_owned_bytes(table, options);
   MemoryPlan plan;
   plan.parts = {{"parameters", parameters},
                 packed_weights(config, table, options),
-                {"gradients", parameters},
-                {"optimizer state", moments / static_cast<uint64_t>(options.ranks)},
+                {"gradients", static_cast<uint64_t>(model::arena_size(table, residence)) * real},
+                {"optimizer state", owned.moments},
                 {"activations of one micro-batch", activations(config, options)},
                 {"head", head_bytes(config, options, true), true},
                 {"a checkpoint while it is written", checkpoint_bytes(table, options), true}};
@@ -141,9 +174,8 @@ MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& opt
   }
   if (options.cached_sequences > 0)
     plan.parts.push_back({"cached keys and values", key_value_bytes(config, options)});
-  if (options.ranks > 1)
-    plan.parts.push_back(
-        {"own part of the summed gradients", parameters / static_cast<uint64_t>(options.ranks)});
+  if (options.ranks > 1) plan.parts.push_back({"own part of the summed gradients", owned.sums});
+  plan.parts.push_back({"partial sums of the gradients' norm", owned.squares});
   return plan;
 }
 

@@ -23,7 +23,8 @@ struct MemoryPlanOptions {
   runtime::DType real = runtime::DType::f32, compute = runtime::DType::f32;
   model::Recompute recompute = model::Recompute::norms;
   OptimizerKind optimizer = OptimizerKind::adamw;
-  int ranks = 1;  ///< that share the optimizer's state
+  int ranks = 1;  ///< that share the optimizer's state …
+  int zero = 1;   ///< … by this stage of ZeRO
 };
 
 /// Types, level and optimizer of a run.
@@ -43,7 +44,8 @@ struct MemoryPlan {
   void add(const std::string& model, const MemoryPlan& plan);
 };
 
-/// A model that is trained: parameters, gradients, moments, one micro-batch.
+/// A model that is trained: parameters, gradients, moments, one micro-batch. Of several ranks, the one that
+/// owns most.
 MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& options);
 /// A model that is only run, with passes of `options.extent.passing` tokens.
 MemoryPlan plan_frozen(const model::Config& config, const MemoryPlanOptions& options);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <numeric>
 #include <span>
 #include <utility>
 
@@ -20,24 +20,10 @@ double sum_of_squares(runtime::ConstView in, runtime::View sum, runtime::Device&
   return runtime::read_real(device, sum).front();
 }
 
-/// The part of a table that lies in `own`, laid out from its begin. A tensor that is cut is a row of
-/// elements.
-std::vector<model::ParameterInfo> part_of(const std::vector<model::ParameterInfo>& table,
-                                          runtime::Range own) {
-  std::vector<model::ParameterInfo> part;
-  for (model::ParameterInfo info : table) {
-    const int64_t whole = info.size(), first = std::max(info.offset, own.first),
-                  size = std::min(info.offset + whole, own.end()) - first;
-    if (size <= 0) continue;
-    if (size < whole) {
-      info.shape = {size};
-      info.rows = 1;
-      info.cols = size;
-    }
-    info.offset = first - own.first;
-    part.push_back(std::move(info));
-  }
-  return part;
+/// A rank's part of a table, or all of it.
+Part owned_part(const std::vector<model::ParameterInfo>& table, const Ranks* ranks) {
+  return part_of(
+      table, ranks != nullptr ? ranks->own() : std::vector<runtime::Range>{{0, model::arena_size(table)}});
 }
 
 bool is_in(const ParameterSet& set, const model::ParameterInfo& info) {
@@ -81,51 +67,62 @@ Optimizer::Optimizer(runtime::Device& device, const std::vector<model::Parameter
     : options_(options),
       ranks_(ranks != nullptr && ranks->size() > 1 ? ranks : nullptr),
       table_(table),
-      own_(ranks_ != nullptr ? ranks_->own() : runtime::Range{0, std::numeric_limits<int64_t>::max()}),
-      m_(device, part_of(table, own_)),
-      v_(device, second_moments(m_.table(), options.kind)),
+      part_(owned_part(table, ranks_)),
+      m_(device, part_.table),
+      v_(device, second_moments(part_.table, options.kind)),
       sum_(device, runtime::DType::f64, 1, 1),
       muon_(device) {
-  plan(m_.table());
-  if (!hidden_.empty()) muon_.reserve(m_.table());
+  plan();
+  if (!hidden_.empty()) muon_.reserve(part_.table);
 }
 
-void Optimizer::plan(const std::vector<model::ParameterInfo>& table) {
+/// Whether what follows is as far away in all three arenas as this is long, padding included.
+bool Optimizer::Range::joins(const Range& next) const {
+  const int64_t distance = next.offset - offset;
+  return decay == next.decay && rate_scale == next.rate_scale && next.first - first == distance &&
+         next.second_offset - second_offset == distance;
+}
+
+void Optimizer::plan() {
   size_t next = 0;  // in v_'s table
-  bool joins = false;
-  for (size_t i = 0; i < table.size(); ++i) {
-    const auto& info = table[i];
+  for (size_t i = 0; i < part_.table.size(); ++i) {
+    const auto& info = part_.table[i];
     if (is_whole(info, options_.kind)) {
       hidden_.push_back(i);
-      joins = false;
       continue;
     }
-    if (joins && ranges_.back().decay == info.decay &&
-        ranges_.back().rate_scale == info.learning_rate_scale) {
-      ranges_.back().size = info.offset + info.size() - ranges_.back().offset;
+    const Range range{part_.first[i], info.offset, v_.table()[next++].offset,
+                      info.size(),    info.decay,  info.learning_rate_scale};
+    if (!ranges_.empty() && ranges_.back().joins(range)) {
+      ranges_.back().size = range.offset + range.size - ranges_.back().offset;
     } else {
-      ranges_.push_back(
-          {info.offset, v_.table()[next].offset, info.size(), info.decay, info.learning_rate_scale});
+      ranges_.push_back(range);
     }
-    joins = true;
-    ++next;
   }
 }
 
 double Optimizer::gradient_norm(const ParameterSet& gradients) {
-  if (ranks_ != nullptr) return ranks_->norm(gradients);
-  return std::sqrt(sum_of_squares(gradients.all(), sum_.view(), m_.device()));
+  if (ranks_ != nullptr) return ranks_->norm();
+  const auto row = gradients.all();
+  runtime::Device& device = m_.device();
+  if (!squares_)
+    squares_ = runtime::Buffer(device, runtime::DType::f64, 1, blocks_of({0, row.cols}).size / kBlock);
+  device.backend().sum_of_squares(squares_.view(), row);
+  const auto squares = runtime::read_real(device, squares_.view());
+  return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
 }
 
-bool Optimizer::is_finite() {
+bool Optimizer::is_finite(const ParameterSet& parameters) {
   auto& device = m_.device();
-  const bool finite = std::isfinite(sum_of_squares(m_.all(), sum_.view(), device)) &&
-                      std::isfinite(sum_of_squares(v_.all(), sum_.view(), device));
-  return ranks_ != nullptr ? !ranks_->any(!finite) : finite;
+  const auto finite = [&](const ParameterSet& set) {
+    return std::isfinite(sum_of_squares(set.all(), sum_.view(), device));
+  };
+  const bool all = finite(parameters) && finite(m_) && finite(v_);
+  return ranks_ != nullptr ? !ranks_->any(!all) : all;
 }
 
-runtime::View Optimizer::own(const ParameterSet& set, int64_t offset, int64_t size) const {
-  return set.all().col_range(own_.first + offset, size);
+runtime::View Optimizer::gradient(const ParameterSet& gradients, int64_t first, int64_t size) const {
+  return ranks_ != nullptr ? ranks_->summed(first, size) : gradients.region(first, size);
 }
 
 void Optimizer::update(ParameterSet& parameters, const ParameterSet& gradients, double norm,
@@ -143,14 +140,13 @@ void Optimizer::update(ParameterSet& parameters, const ParameterSet& gradients, 
   muon.weight_decay = options_.weight_decay;
   muon.gradient_scale = args.gradient_scale;
   for (const size_t i : hidden_) {
-    const auto& info = m_.table()[i];
-    const auto part = [&](const ParameterSet& set) {
-      return own(set, info.offset, info.size()).reshaped(info.rows, info.cols);
-    };
+    const auto& info = part_.table[i];
+    const auto matrix = [&](runtime::View row) { return row.reshaped(info.rows, info.cols); };
     // Width scaling divides Adam's rate by the width, for a step of Adam's in the gradient's direction
     // changes the output by that much. An orthogonal step of the same mean square changes it by the root.
     muon.learning_rate = learning_rate * std::sqrt(info.learning_rate_scale);
-    muon_.update(part(parameters), m_.view(i), part(gradients), muon);
+    muon_.update(matrix(parameters.region(part_.first[i], info.size())), m_.view(i),
+                 matrix(gradient(gradients, part_.first[i], info.size())), muon);
   }
   if (ranks_ != nullptr) ranks_->share(parameters);
 }
@@ -161,19 +157,19 @@ void Optimizer::update_adamw(ParameterSet& parameters, const ParameterSet& gradi
     args.learning_rate = learning_rate * range.rate_scale;
     args.weight_decay = range.decay ? options_.weight_decay : 0;
     m_.device().backend().adamw(
-        own(parameters, range.offset, range.size), m_.all().col_range(range.offset, range.size),
-        v_.all().col_range(range.second_offset, range.size), own(gradients, range.offset, range.size), args);
+        parameters.region(range.first, range.size), m_.region(range.offset, range.size),
+        v_.region(range.second_offset, range.size), gradient(gradients, range.first, range.size), args);
   }
 }
 
 /// A tensor of a set, whole on rank 0; the ranks call it together.
 template <class Real>
 std::vector<Real> Optimizer::whole(const ParameterSet& set, const model::ParameterInfo& info) const {
-  const auto sizes = ranks_ != nullptr ? ranks_->sizes_of(info) : std::vector<int64_t>{info.size()};
-  const auto mine = is_in(set, info) ? set.view(info.name).reshaped(1, sizes[rank()]) : runtime::View();
-  if (ranks_ != nullptr) return ranks_->collect<Real>(mine, sizes);
+  runtime::View part;
+  if (is_in(set, info)) part = set.view(info.name).reshaped(1, set.view(info.name).size());
+  if (ranks_ != nullptr) return ranks_->collect<Real>(part, info);
   std::vector<Real> values(static_cast<size_t>(info.size()));
-  set.device().read(values.data(), mine.data, values.size() * sizeof(Real));
+  set.device().read(values.data(), part.data, values.size() * sizeof(Real));
   return values;
 }
 
@@ -202,7 +198,7 @@ void Optimizer::load_set(const model::SafetensorsReader& reader, ParameterSet& s
     if (!is_in(set, info)) continue;
     const auto values = read_moment(reader, prefix + info.name, info.shape, path);
     const auto view = set.view(info.name);
-    const auto first = static_cast<size_t>(std::max<int64_t>(0, own_.first - info.offset));
+    const auto first = static_cast<size_t>(part_.first[*m_.find(info.name)] - info.offset);
     runtime::write_real(set.device(), view,
                         std::span<const double>(values).subspan(first, static_cast<size_t>(view.size())));
   }

@@ -40,15 +40,15 @@ class Optimizer {
   Optimizer(runtime::Device& device, const std::vector<model::ParameterInfo>& table,
             const OptimizerOptions& options, Ranks* ranks = nullptr);
 
-  /// L2 norm of all gradients together; waits for the device.
+  /// L2 norm of all gradients together, of several ranks of those that they summed; waits for the device.
   double gradient_norm(const model::ParameterSet& gradients);
-  /// One update, number `step` (1 for the first), clipped to options.clip_norm given the norm. All ranks have
-  /// all parameters afterwards.
+  /// One update, number `step` (1 for the first), clipped to options.clip_norm given the norm. Of several
+  /// ranks each takes what they summed in place of `gradients`, and has all parameters afterwards.
   void update(model::ParameterSet& parameters, const model::ParameterSet& gradients, double norm,
               double learning_rate, int64_t step);
 
-  /// False when a moment is infinite or no number: no checkpoint can be made of it.
-  bool is_finite();
+  /// False when a parameter or a moment is infinite or no number: no checkpoint can be made of it.
+  bool is_finite(const model::ParameterSet& parameters);
 
   /// Tensors "m.NAME" (momentum, for Muon's) and "v.NAME" (AdamW's only), in the device's precision: the same
   /// file for any number of ranks, written by the first.
@@ -59,14 +59,15 @@ class Optimizer {
  private:
   /// Neighbouring tensors of AdamW's with equal decay and rate: one kernel for all.
   struct Range {
-    int64_t offset, second_offset, size;  ///< in m_'s table and in v_'s
+    int64_t first, offset, second_offset, size;  ///< in the model's arena, in m_'s and in v_'s
     bool decay;
     double rate_scale;  ///< ParameterInfo::learning_rate_scale
+    bool joins(const Range& next) const;
   };
   size_t rank() const;
-  void plan(const std::vector<model::ParameterInfo>& table);
-  /// The own part of parameters or gradients that stands at `offset` of m_.
-  runtime::View own(const model::ParameterSet& set, int64_t offset, int64_t size) const;
+  void plan();
+  /// The gradients of owned elements of the model's arena.
+  runtime::View gradient(const model::ParameterSet& gradients, int64_t first, int64_t size) const;
   template <class Real>
   std::vector<Real> whole(const model::ParameterSet& set, const model::ParameterInfo& info) const;
   void save_set(model::SafetensorsWriter& writer, const model::ParameterSet& set, const char* prefix) const;
@@ -78,12 +79,12 @@ class Optimizer {
   OptimizerOptions options_;
   Ranks* ranks_;  ///< null with one rank
   std::vector<model::ParameterInfo> table_;
-  runtime::Range own_;         ///< of the model's arena
-  model::ParameterSet m_, v_;  ///< of the own range, whose begin is their offset 0
-  runtime::Buffer sum_;
+  Part part_;                      ///< what is owned of it
+  model::ParameterSet m_, v_;      ///< of that
+  runtime::Buffer sum_, squares_;  ///< squares_: of each block of the gradients, with one rank
   std::vector<Range> ranges_;
   Muon muon_;
-  std::vector<size_t> hidden_;  ///< Muon's tensors
+  std::vector<size_t> hidden_;  ///< Muon's tensors, in part_
 };
 
 }  // namespace gristmill::train

@@ -104,6 +104,8 @@ PretrainObjective::PretrainObjective(model::Transformer& model, shard::TokenSet 
       sum_(model.device(), DType::f64, 1, 1) {
   check(options);
   check_vocabulary(main_.tokens(), model.config());
+  if (ranks_ != nullptr && ranks_->gradient_residence() != model::Residence::whole)
+    model_.set_gradient_residence(ranks_->gradient_residence());
   if (options.router_z_loss > 0 && model.config().experts == 0)
     fail(Kind::usage, "--router-z-loss is of no use to a model without experts");
   if (anneal) {
@@ -216,7 +218,10 @@ std::vector<double> PretrainObjective::train_micro_batch(const model::Batch& bat
   const auto dhidden = dhidden_.get(real, rows, model_.config().dim);
   model_.head_backward(dhidden, values, hidden, target, gradients);
   const double share = static_cast<double>(rows) / static_cast<double>(step_tokens);
-  model_.backward(dhidden, {share * model_.config().router_balance, share * options_.router_z_loss});
+  model::Transformer::Finished finished;
+  if (ranks_ != nullptr) finished = [this](int64_t bucket) { ranks_->finished(bucket); };
+  model_.backward(dhidden, {share * model_.config().router_balance, share * options_.router_z_loss},
+                  finished);
   std::vector<double> sums = {sum_of(values.log_prob), squared_lse};
   if (model_.config().experts == 0) return sums;
   const auto experts = expert_sums(model_.router_figures(), rows);

@@ -91,12 +91,25 @@ void put_annealing(Json& json, const PretrainRunOptions& options) {
   json["anneal-weight"] = options.pretrain.anneal_weight;
 }
 
+void add_rank_flags(cli::Tool& tool, RanksOptions& ranks) {
+  tool.group("Ranks");
+  tool.option(
+      "--zero", ranks.zero,
+      "what several ranks cut among them (ZeRO): 1 = the optimizer's state; 2 = the gradients too, which "
+      "saves memory and changes no bit");
+  tool.option(
+      "--deterministic-reduce", ranks.deterministic_reduce,
+      "add gradients in the order of the micro-batches on GPUs too, so that any number of ranks gives "
+      "the same bits; CPUs always do");
+}
+
 }  // namespace
 
 void add_pretrain_flags(cli::Tool& tool, PretrainRunOptions& options) {
   add_data_flags(tool, options);
   add_model_flags(tool, options);
   add_train_flags(tool, options.train);
+  add_rank_flags(tool, options.ranks);
 }
 
 void read_common_flags(const cli::Tool& tool, PretrainRunOptions& options) {
@@ -134,6 +147,8 @@ Json PretrainRunOptions::record() const {
   json["z-loss"] = pretrain.z_loss;
   if (aux_loss_weight >= 0) json["aux-loss-weight"] = aux_loss_weight;
   if (pretrain.router_z_loss > 0) json["router-z-loss"] = pretrain.router_z_loss;
+  json["zero"] = int64_t{ranks.zero};
+  if (ranks.deterministic_reduce) json["deterministic-reduce"] = true;
   const Json shared = to_json(train);
   for (const auto& [key, value] : shared.as_object()) json[key] = value;
   return json;

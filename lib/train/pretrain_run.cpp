@@ -46,6 +46,8 @@ void check_options(const PretrainRunOptions& options) {
     fail(Kind::usage, "--aux-loss-weight must not be below 0 (-1 = the model's own), not ",
          options.aux_loss_weight);
   }
+  if (options.ranks.zero != 1 && options.ranks.zero != 2)
+    fail(Kind::usage, "--zero must be 1 or 2, not ", options.ranks.zero);
   if (!(options.rope_theta >= 0)) fail(Kind::usage, "--rope-theta must not be below 0");
 }
 
@@ -150,6 +152,7 @@ void check_memory(const model::Config& config, const Data& data, const PretrainR
                   runtime::Device& device, runtime::Collective& ranks) {
   MemoryPlanOptions plan = memory_options(options.train);
   plan.ranks = ranks.size();
+  plan.zero = options.ranks.zero;
   plan.extent =
       pretrain_extent(options.pretrain, config.context, static_cast<int64_t>(data.tokens.ids.size()),
                       size_of(data.anneal), size_of(data.held_out));
@@ -203,10 +206,10 @@ void pretrain_on(runtime::Collective& collective, const PretrainRunOptions& give
   const auto device = runtime::open_device(options.device, options.threads, options.train.compute);
   check_memory(config, data, options, *device, collective);
   const auto made = make_model(*device, config, options);
-  const auto& parameters = made->parameters();
   Ranks ranks(collective, *device,
-              partition(parameters.table(), parameters.all().cols, collective.size(),
-                        [&](const auto& tensor) { return is_whole(tensor, options.train.optimizer); }));
+              partition(made->parameters().table(), collective.size(),
+                        [&](const auto& tensor) { return is_whole(tensor, options.train.optimizer); }),
+              options.ranks);
   const size_t count = data.tokens.ids.size();
   PretrainObjective objective(*made, std::move(data.tokens), std::move(data.held_out), options.pretrain,
                               std::move(data.anneal), &ranks);

@@ -48,6 +48,7 @@ struct PretrainRunOptions {
   bool anneal_given = false;  ///< an option of the annealing was given: Error{usage} without anneal_data
   PretrainOptions pretrain;
   TrainOptions train;
+  RanksOptions ranks;
   std::string device = "auto";
   int threads = 1;
 

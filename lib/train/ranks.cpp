@@ -19,67 +19,96 @@ using runtime::Range;
 
 namespace {
 
-constexpr int64_t kCut = 64;  // ranges begin at multiples of it: a cache line or more
-constexpr int64_t kBlock =
-    4096;  // elements of one partial sum of the norm, as Backend::sum_of_squares takes them
 constexpr auto kFirstSpeaks = std::chrono::seconds(1);
 
-int64_t rounded_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
-
-/// Where blocks begin that the owner of a range computes: [first, end) in steps of kBlock.
-Range blocks_of(Range own) {
-  const int64_t first = rounded_up(own.first, kBlock);
-  return {first, std::max<int64_t>(0, rounded_up(own.end(), kBlock) - first)};
-}
-
-std::vector<Range> with_whole_blocks(const std::vector<Range>& owned) {
-  std::vector<Range> result = owned;
-  const int64_t total = owned.back().end();
-  for (Range& range : result) {
-    const Range blocks = blocks_of(range);
-    if (blocks.size > 0) range.size = std::min(total, blocks.end()) - range.first;
-  }
-  return result;
-}
+size_t index(int64_t value) { return static_cast<size_t>(value); }
 
 }  // namespace
 
-std::vector<Range> partition(const std::vector<ParameterInfo>& table, int64_t total, int ranks,
-                             const std::function<bool(const ParameterInfo&)>& is_whole) {
-  std::vector<Range> owned;
-  int64_t begin = 0;
-  for (int64_t r = 1; r <= ranks; ++r) {
-    int64_t end = r == ranks ? total : std::min(total, rounded_up(total * r / ranks, kCut));
-    for (size_t i = 0; i < table.size() && r < ranks; ++i) {
-      const int64_t first = table[i].offset, next = i + 1 < table.size() ? table[i + 1].offset : total;
-      if (first < end && end < next && is_whole(table[i])) end = end - first < next - end ? first : next;
-    }
-    end = std::max(begin, end);
-    owned.push_back({begin, end - begin});
-    begin = end;
-  }
-  return owned;
-}
-
-Ranks::Ranks(runtime::Collective& collective, runtime::Device& device, std::vector<Range> owned)
+Ranks::Ranks(runtime::Collective& collective, runtime::Device& device, std::vector<Ownership> ownership,
+             const RanksOptions& options, std::unique_ptr<runtime::ArenaExchange> exchange)
     : collective_(&collective),
       device_(&device),
-      exchange_(runtime::open_arena_exchange(collective, device)),
-      owned_(std::move(owned)),
-      summed_(with_whole_blocks(owned_)) {
-  if (static_cast<int>(owned_.size()) != size()) fail(Kind::internal, "one range a rank is needed");
+      options_(options),
+      exchange_(exchange ? std::move(exchange) : runtime::open_arena_exchange(collective, device)),
+      ownership_(std::move(ownership)),
+      keeps_order_(options.deterministic_reduce || exchange_->keeps_order()) {
+  int64_t sum = 0, blocks = 0;
+  for (const auto& [bucket, owned, first] : ownership_) {
+    if (static_cast<int>(owned.size()) != size()) fail(Kind::internal, "one range a rank is needed");
+    Bucket& to = buckets_.emplace_back();
+    for (const Range range : owned) {
+      to.owned.push_back({range.first - bucket.first, range.size});
+      to.summed.push_back({range.first - bucket.first, with_whole_blocks(range, bucket).size});
+    }
+    to.sum = sum;
+    sum += to.summed[index(rank())].size;
+    blocks += blocks_of(owned[index(rank())]).size / kBlock;
+  }
   if (size() == 1) return;
-  sum_ = runtime::Buffer(device, device.real(), 1, summed_[static_cast<size_t>(rank())].size);
-  squares_ = runtime::Buffer(device, DType::f64, 1, blocks_of(own()).size / kBlock);
+  sum_ = runtime::Buffer(device, device.real(), 1, sum);
+  squares_ = runtime::Buffer(device, DType::f64, 1, blocks);
 }
 
-std::vector<double> Ranks::end_round(ParameterSet& gradients, int64_t contributors,
-                                     std::span<const double> values) {
-  if (size() == 1) return {values.begin(), values.end()};
-  exchange_->add_in_order(sum_.view(), gradients.all(), summed_, contributors);
+model::Residence Ranks::gradient_residence() const {
+  return size() > 1 && options_.zero == 2 ? model::Residence::turns : model::Residence::whole;
+}
+
+/// Of the bucket that an element of the arena stands in.
+size_t Ranks::index_of(int64_t first) const {
+  const auto behind =
+      std::upper_bound(ownership_.begin(), ownership_.end(), first,
+                       [](int64_t at, const Ownership& ownership) { return at < ownership.bucket.first; });
+  return static_cast<size_t>(behind - ownership_.begin()) - 1;
+}
+
+runtime::View Ranks::values_of(const ParameterSet& set, size_t bucket) const {
+  const Range range = ownership_[bucket].bucket;
+  return set.region(range.first, range.size);
+}
+
+void Ranks::begin_step(ParameterSet& gradients) {
+  gradients_ = &gradients;
+  if (sum_ && sum_.view().cols > 0) device_->backend().fill(sum_.view(), 0);
+}
+
+void Ranks::begin_round(int64_t contributors, bool is_last) {
+  contributors_ = contributors;
+  exchanges_ = size() > 1 && (is_last || keeps_order_ || options_.zero == 2);
+  left_ = exchanges_ ? buckets_.size() : 0;
+}
+
+void Ranks::clear(size_t bucket) { device_->backend().fill(values_of(*gradients_, bucket), 0); }
+
+/// What was exchanged last has had the time of this bucket's backward pass; its place, which with turns is
+/// the next bucket's, becomes free before this exchange begins and keeps all behind it waiting.
+void Ranks::exchange(size_t bucket) {
   exchange_->wait();
-  device_->backend().fill(gradients.all(), 0);
-  return in_order(contributors, values);
+  if (bucket + 1 < buckets_.size()) clear(bucket + 1);
+  const Bucket& of = buckets_[bucket];
+  const runtime::View values = values_of(*gradients_, bucket);
+  const runtime::View sum = sum_.view().col_range(of.sum, of.summed[index(rank())].size);
+  if (keeps_order_) {
+    exchange_->add_in_order(sum, values, of.summed, contributors_);
+  } else {
+    exchange_->add(sum, values, of.summed);
+  }
+}
+
+void Ranks::finished(int64_t bucket) {
+  if (!exchanges_) return;
+  if (index(bucket) + 1 != left_) fail(Kind::internal, "bucket ", bucket, " is finished out of turn");
+  exchange(--left_);
+}
+
+std::vector<double> Ranks::end_round(std::span<const double> values) {
+  while (left_ > 0) exchange(--left_);
+  if (exchanges_) {
+    exchange_->wait();
+    clear(0);
+  }
+  exchanges_ = false;
+  return in_order(contributors_, values);
 }
 
 std::vector<double> Ranks::in_order(int64_t contributors, std::span<const double> values) {
@@ -87,34 +116,52 @@ std::vector<double> Ranks::in_order(int64_t contributors, std::span<const double
   return runtime::gather_values(*collective_, rank() < contributors ? values : std::span<const double>());
 }
 
-void Ranks::end_step(ParameterSet& gradients) {
-  if (size() == 1) return;
-  const Range mine = summed_[static_cast<size_t>(rank())];
-  if (mine.size == 0) return;
-  device_->backend().copy(gradients.all().col_range(mine.first, mine.size), sum_.view());
-  device_->backend().fill(sum_.view(), 0);
+void Ranks::end_step() { gradients_ = nullptr; }
+
+runtime::View Ranks::summed(int64_t first, int64_t size) const {
+  const size_t bucket = index_of(first);
+  const auto begin = ownership_[bucket].bucket.first + buckets_[bucket].summed[index(rank())].first;
+  return sum_.view().col_range(buckets_[bucket].sum + first - begin, size);
 }
 
-double Ranks::norm(const ParameterSet& set) {
-  if (size() == 1) {
-    const runtime::Buffer sum(*device_, DType::f64, 1, 1);
-    device_->backend().sum_of_squares(sum.view(), set.all());
-    return std::sqrt(runtime::read_real(*device_, sum.view()).front());
-  }
-  const Range blocks = blocks_of(own());
-  for (int64_t at = blocks.first; at < blocks.end(); at += kBlock) {
-    const auto block = set.all().col_range(at, std::min(kBlock, set.all().cols - at));
-    device_->backend().sum_of_squares(squares_.view().col_range((at - blocks.first) / kBlock, 1), block);
+std::vector<double> Ranks::squares_of_blocks() {
+  int64_t next = 0;
+  for (const auto& [bucket, owned, first] : ownership_) {
+    const Range blocks = blocks_of(owned[index(rank())]);
+    const int64_t count = blocks.size / kBlock;
+    if (count == 0) continue;
+    device_->backend().sum_of_squares(
+        squares_.view().col_range(next, count),
+        summed(blocks.first, std::min(blocks.end(), bucket.end()) - blocks.first));
+    next += count;
   }
   std::vector<double> mine;
-  if (blocks.size > 0) mine = runtime::read_real(*device_, squares_.view());
+  if (next > 0) mine = runtime::read_real(*device_, squares_.view());
+  return runtime::gather_values(*collective_, mine);
+}
+
+double Ranks::norm() {
+  const auto squares = squares_of_blocks();
+  std::vector<size_t> next(index(size()));  // where the next block of each rank stands
+  for (size_t r = 1; r < next.size(); ++r) {
+    next[r] = next[r - 1];
+    for (const auto& ownership : ownership_)
+      next[r] += index(blocks_of(ownership.owned[r - 1]).size / kBlock);
+  }
   double sum = 0;
-  for (const double square : runtime::gather_values(*collective_, mine)) sum += square;
+  for (const auto& ownership : ownership_) {
+    for (int position = 0; position < size(); ++position) {
+      const auto r = index(ownership.rank_at(position));
+      for (int64_t left = blocks_of(ownership.owned[r]).size; left > 0; left -= kBlock)
+        sum += squares.at(next[r]++);
+    }
+  }
   return std::sqrt(sum);
 }
 
 void Ranks::share(ParameterSet& parameters) {
-  exchange_->share(parameters.all(), owned_);
+  if (size() == 1) return;
+  for (size_t b = 0; b < buckets_.size(); ++b) exchange_->share(values_of(parameters, b), buckets_[b].owned);
   exchange_->wait();
 }
 
@@ -130,20 +177,21 @@ bool Ranks::any(bool mine) {
 }
 
 template <class Real>
-std::vector<Real> Ranks::collect(runtime::ConstView mine, std::span<const int64_t> sizes) {
-  return runtime::collect<Real>(*collective_, *device_, mine, sizes);
-}
-
-template std::vector<float> Ranks::collect<float>(runtime::ConstView, std::span<const int64_t>);
-template std::vector<double> Ranks::collect<double>(runtime::ConstView, std::span<const int64_t>);
-
-std::vector<int64_t> Ranks::sizes_of(const ParameterInfo& tensor) const {
-  std::vector<int64_t> sizes;
+std::vector<Real> Ranks::collect(runtime::ConstView mine, const ParameterInfo& tensor) {
+  const Ownership& ownership = ownership_[index_of(tensor.offset)];
   const int64_t end = tensor.offset + tensor.size();
-  for (const Range& range : owned_)
+  std::vector<int64_t> sizes;
+  for (const Range& range : ownership.owned)
     sizes.push_back(std::max<int64_t>(0, std::min(range.end(), end) - std::max(range.first, tensor.offset)));
-  return sizes;
+  auto by_rank = runtime::collect<Real>(*collective_, *device_, mine, sizes);
+  int64_t ahead = 0;  // of ranks whose parts stand behind the last rank's
+  for (int r = 0; r < ownership.first; ++r) ahead += sizes[index(r)];
+  if (!by_rank.empty()) std::rotate(by_rank.begin(), by_rank.begin() + ahead, by_rank.end());
+  return by_rank;
 }
+
+template std::vector<float> Ranks::collect<float>(runtime::ConstView, const ParameterInfo&);
+template std::vector<double> Ranks::collect<double>(runtime::ConstView, const ParameterInfo&);
 
 void Ranks::meet() {
   if (size() > 1) runtime::gather_values(*collective_, {});
@@ -152,20 +200,19 @@ void Ranks::meet() {
 std::vector<double> in_rounds(Ranks* ranks, int64_t count, ParameterSet* gradients,
                               const std::function<std::vector<double>(int64_t)>& compute) {
   const int64_t size = ranks == nullptr ? 1 : ranks->size(), rank = ranks == nullptr ? 0 : ranks->rank();
+  const bool adds = ranks != nullptr && gradients != nullptr;
   std::vector<double> sums;
+  if (adds) ranks->begin_step(*gradients);
   for (int64_t first = 0; first < count; first += size) {
+    const int64_t contributors = std::min(size, count - first);
+    if (adds) ranks->begin_round(contributors, first + size >= count);
     std::vector<double> values;
     if (first + rank < count) values = compute(first + rank);
-    const int64_t contributors = std::min(size, count - first);
-    if (ranks != nullptr && gradients != nullptr) {
-      values = ranks->end_round(*gradients, contributors, values);
-    } else if (ranks != nullptr) {
-      values = ranks->in_order(contributors, values);
-    }
+    if (ranks != nullptr) values = adds ? ranks->end_round(values) : ranks->in_order(contributors, values);
     sums.resize(values.size() / static_cast<size_t>(contributors));
     for (size_t i = 0; i < values.size(); ++i) sums[i % sums.size()] += values[i];
   }
-  if (ranks != nullptr && gradients != nullptr) ranks->end_step(*gradients);
+  if (adds) ranks->end_step();
   return sums;
 }
 

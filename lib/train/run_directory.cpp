@@ -42,9 +42,9 @@ void append_members(std::string& out, const Json& object) {
 }
 
 /// What a run's weights do not depend on may change when it is resumed. But ranks meet at every checkpoint
-/// and every validation.
+/// and every validation, and exchange gradients in one way.
 bool is_free(std::string_view key, Between between) {
-  if (key == "checkpoint-every" || key == "validate-every") return between == Between::runs;
+  if (key == "checkpoint-every" || key == "validate-every" || key == "zero") return between == Between::runs;
   return key == "keep-checkpoints" || key == "recompute";
 }
 

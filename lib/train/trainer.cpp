@@ -234,8 +234,7 @@ class Loop {
   /// What is not finite can only be thrown away: it must not take the place of a good checkpoint.
   void refuse_broken_weights() {
     for (size_t i = 0; i < trainees_.size(); ++i) {
-      const double norm = optimizers_[i].gradient_norm(trainees_[i].model->parameters());
-      if (std::isfinite(norm) && optimizers_[i].is_finite()) continue;
+      if (optimizers_[i].is_finite(trainees_[i].model->parameters())) continue;
       fail(Kind::input, "step ", state_.step, ": the weights of the ", trainees_[i].name,
            " or their moments are not finite, and no checkpoint was made of them; the last good checkpoint "
            "is ",

@@ -40,6 +40,10 @@ compare "4" 32 "--optimizer muon --dtype bf16 --recompute none --z-loss 1e-4"
 # Experts: the balance is each micro-batch's own.
 compare "2 4" 160 "--optimizer muon --experts 4 --hidden-dim 48 --router-z-loss 1e-3"
 compare "2" 96 "--optimizer adamw --experts 4 --hidden-dim 40 --dtype bf16 --recompute block"
+# The gradients cut as well (the record of the run alone says so too, and means nothing there).
+compare "2 4" 128 "--optimizer adamw --zero 2"
+compare "2 4" 160 "--optimizer muon --zero 2 --dtype bf16 --untied --layers 3"
+compare "2" 96 "--optimizer muon --experts 4 --hidden-dim 40 --zero 2 --deterministic-reduce"
 # The first rank alone speaks.
 rm -rf together
 "$ranks" 2 pretrain -j1 --run-dir together $options t.tok.zst 2>err.txt
