@@ -134,8 +134,8 @@ class Backend {
   virtual void scatter_rows(View out, ConstView in, ConstView rows) = 0;
   /// out[1,C] adds the sum of in's rows (bias gradients); in: compute.
   virtual void sum_rows(View out, ConstView in) = 0;
-  /// out (1 × 1, f64) = sum of squares of all elements of in, in fixed blocks. Or, of a row in[1,n], out
-  /// (1 × B, f64) has the sum of each block of kSquaresBlock elements.
+  /// out (1 × 1, f64) = sum of squares of all elements of in (compute), in fixed blocks. Or, of a row
+  /// in[1,n], out (1 × B, f64) has the sum of each block of kSquaresBlock elements.
   virtual void sum_of_squares(View out, ConstView in) = 0;
 
   // --- products

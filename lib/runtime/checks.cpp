@@ -100,7 +100,7 @@ void sum_rows(ConstView out, ConstView in, Types types) {
 }
 
 void sum_of_squares(ConstView out, ConstView in, Types types) {
-  expect("sum_of_squares", "in", in, types.real, in.rows, in.cols);
+  expect_computed("sum_of_squares", "in", in, types, in.rows, in.cols);
   const int64_t blocks = (in.cols + kSquaresBlock - 1) / kSquaresBlock;
   expect("sum_of_squares", "out", out, DType::f64, 1, in.rows == 1 && out.cols != 1 ? blocks : 1);
 }

@@ -141,13 +141,13 @@ std::vector<Scenario> elementary_scenarios(int64_t factor) {
       return Outputs{lab.read(out)};
     });
     add("sum_of_squares", shape, [=](Lab& lab) {
-      const View in = lab.real(r, c), out = lab.doubles(1, 1);
+      const View in = lab.computed(r, c), out = lab.doubles(1, 1);
       lab.backend().sum_of_squares(out, in);
       return Outputs{lab.read(out)};
     });
     add("sum_of_squares", str(shape, " by blocks"), [=](Lab& lab) {
       const int64_t elements = 2 * kSquaresBlock + r * c;
-      const View in = lab.real(1, elements),
+      const View in = lab.computed(1, elements),
                  out = lab.doubles(1, 2 + (r * c + kSquaresBlock - 1) / kSquaresBlock);
       lab.backend().sum_of_squares(out, in);
       return Outputs{lab.read(out)};

@@ -13,7 +13,7 @@ namespace gristmill::runtime::cpu {
 
 namespace {
 
-constexpr int64_t kSumRows = 64;        // rows of one partial sum
+constexpr int64_t kSumRows = 64;  // rows of one partial sum
 
 /// Rows without gaps between them, of all matrices, are one long row: element-wise work then splits evenly.
 template <class... Matrices>
@@ -118,14 +118,15 @@ void CpuBackend::sum_rows(View out_view, ConstView in_view) {
 
 void CpuBackend::sum_of_squares(View out, ConstView in_view) {
   checks::sum_of_squares(out, in_view, types_);
-  Matrix<const float> in(in_view);
-  flatten(in);
-  const int64_t across = (in.cols + kSquaresBlock - 1) / kSquaresBlock;
-  std::vector<double> sums(static_cast<size_t>(in.rows * across));
-  each_block(in.rows * across, 1, row_cost(std::min(in.cols, kSquaresBlock), 0.2), [&](int64_t i, int64_t) {
-    const int64_t col = i % across * kSquaresBlock;
-    sums[static_cast<size_t>(i)] =
-        kernels_.sum_of_squares(in.row(i / across) + col, std::min(kSquaresBlock, in.cols - col));
+  const bool dense = in_view.stride == in_view.cols && in_view.size() > 0;
+  const ConstView all = dense ? in_view.reshaped(1, in_view.size()) : in_view;
+  const ComputedRows in = computed(all);
+  const int64_t across = (all.cols + kSquaresBlock - 1) / kSquaresBlock;
+  std::vector<double> sums(static_cast<size_t>(all.rows * across));
+  each_block(all.rows * across, 1, row_cost(std::min(all.cols, kSquaresBlock), 0.2), [&](int64_t i, int64_t) {
+    const int64_t col = i % across * kSquaresBlock, count = std::min(kSquaresBlock, all.cols - col);
+    const float* run = in.read(i / across, 1, col, count, thread_scratch(kSquaresBlock)).data;
+    sums[static_cast<size_t>(i)] = kernels_.sum_of_squares(run, count);
   });
   const Matrix<double> to(out);
   if (out.cols == 1) {
