@@ -37,6 +37,8 @@ class CudaBackend final : public Backend {
   void written(const void* memory, size_t bytes) { kept_.written(memory, bytes); }
   /// The memory of these bytes is given back.
   void forget(const void* memory, size_t bytes) { kept_.forget(memory, bytes); }
+  /// Bytes of weights that are kept in the compute type.
+  int64_t kept_bytes() const { return kept_.bytes(); }
   /// Makes all kept copies anew that are outdated: before work is replayed that was recorded when they were
   /// fresh.
   void refresh_kept();
@@ -126,10 +128,12 @@ class CudaBackend final : public Backend {
   void written(const View& out);
   /// A vector (1 × n) in f32: as it is, or widened into `scratch`.
   ConstView as_floats(const ConstView& vector, Workspace& scratch);
-  /// Kinds of products; args fit. Whether the activation was made with it.
-  bool product(const Matmul& args);
+  /// A product whose args fit, without its activation: whether the library makes it.
+  bool library_product(const Matmul& args);
+  /// The same with our own kernels: whether they made the activation too.
+  bool own_product(const Matmul& args);
   void few_row_product(const Matmul& args, const ProductOutput& to);
-  void tile_product(const Matmul& args, const Operand& a, const Operand& b, const ProductOutput& to);
+  void tile_product(const Matmul& args, const ProductOutput& to);
   void int8_product(const Matmul& args, const ProductOutput& to);
 
   Gpu& gpu_;

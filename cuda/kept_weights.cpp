@@ -44,6 +44,16 @@ KeptWeights::Key KeptWeights::key_of(const Weight& weight) {
           weight.count > 1 ? weight.apart : 0, view.dtype};
 }
 
+KeptWeights::Weight KeptWeights::weight_of(const Key& key) {
+  ConstView view;
+  view.data = key.data;
+  view.dtype = key.dtype;
+  view.rows = key.rows;
+  view.cols = key.cols;
+  view.stride = key.stride;
+  return {view, key.count, key.apart};
+}
+
 const char* KeptWeights::end_of(const Key& key) {
   const int64_t elements = (key.count - 1) * key.apart + (key.rows - 1) * key.stride + key.cols;
   return key.data + elements * static_cast<int64_t>(size_of(key.dtype));
@@ -62,6 +72,7 @@ KeptWeights::Copy* KeptWeights::get(const Weight& weight) {
   auto* const memory = static_cast<char*>(gpu_.allocate(bytes));
   Copy& copy = kept_[key];
   copy.data = memory;
+  bytes_ += weight.copy_bytes();
   low_ = low_ == nullptr ? key.data : std::min(low_, key.data);
   high_ = std::max(high_, end_of(key));
   return &copy;
@@ -81,11 +92,13 @@ void KeptWeights::forget(const void* memory, size_t bytes) {
   const char* end = begin + bytes;
   full_ = false;
   if (outside(begin, end)) return;
+  std::vector<char*> copies;
   low_ = high_ = nullptr;
   for (auto at = kept_.begin(); at != kept_.end();) {
     const char* to = end_of(at->first);
     if (begin < to && at->first.data < end) {
-      gpu_.release(at->second.data);
+      copies.push_back(at->second.data);
+      bytes_ -= weight_of(at->first).copy_bytes();
       at = kept_.erase(at);
       continue;
     }
@@ -93,19 +106,13 @@ void KeptWeights::forget(const void* memory, size_t bytes) {
     high_ = std::max(high_, to);
     ++at;
   }
+  for (char* copy : copies) gpu_.release(copy);
 }
 
 std::vector<KeptWeights::Weight> KeptWeights::outdated() const {
   std::vector<Weight> all;
   for (const auto& [key, copy] : kept_) {
-    if (copy.fresh) continue;
-    ConstView view;
-    view.data = key.data;
-    view.dtype = key.dtype;
-    view.rows = key.rows;
-    view.cols = key.cols;
-    view.stride = key.stride;
-    all.push_back({view, key.count, key.apart});
+    if (!copy.fresh) all.push_back(weight_of(key));
   }
   return all;
 }

@@ -44,6 +44,8 @@ class KeptWeights {
   void written(const void* memory, size_t bytes);
   /// The memory of these bytes is given back.
   void forget(const void* memory, size_t bytes);
+  /// Bytes of all copies.
+  int64_t bytes() const { return bytes_; }
   /// The weights whose copies are outdated.
   std::vector<Weight> outdated() const;
 
@@ -55,13 +57,15 @@ class KeptWeights {
     auto operator<=>(const Key&) const = default;
   };
   static Key key_of(const Weight& weight);
+  static Weight weight_of(const Key& key);
   static const char* end_of(const Key& key);
   bool outside(const char* begin, const char* end) const { return end <= low_ || begin >= high_; }
 
   Gpu& gpu_;
   std::map<Key, Copy> kept_;
   const char *low_ = nullptr, *high_ = nullptr;  ///< all kept weights lie between
-  bool full_ = false;                            ///< there was no room, and nothing was forgotten since
+  int64_t bytes_ = 0;
+  bool full_ = false;  ///< there was no room, and nothing was forgotten since
 };
 
 }  // namespace gristmill::runtime::cuda

@@ -1,6 +1,7 @@
 #include "cuda/library_products.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -56,10 +57,13 @@ bool LibraryProducts::takes(const Matmul& args) const {
   const int64_t rows = args.out.rows, cols = args.out.cols,
                 depth = args.transpose_a ? args.a.rows : args.a.cols;
   if (std::min({rows, cols, depth}) < std::max<int64_t>(options_.least_side, 1)) return false;
+  if (std::max({rows, cols, depth}) > std::numeric_limits<int32_t>::max()) return false;
   const double operations =
       2.0 * static_cast<double>(rows) * static_cast<double>(cols) * static_cast<double>(depth);
   if (operations < static_cast<double>(options_.least_operations)) return false;
-  if (args.out.dtype == DType::bf16 && (args.bias || args.residual)) return false;
+  for (const ConstView& added : {args.bias, args.residual}) {
+    if (added && added.dtype != args.out.dtype) return false;
+  }
   // In place is the same place.
   if (args.residual.data == args.out.data && pitch_of(args.residual) != pitch_of(args.out)) return false;
   const auto aligned = [&](const ConstView& view) {

@@ -9,8 +9,8 @@
 //   same shapes give the same bits in every run on one kind of GPU.
 // - Its GELU works on sums before they are rounded, the contract's on what is stored: activations have a
 //   kernel of their own behind it.
-// - Its bias and its C have the type of D. Ours are f32, so that a bf16 result with either is made by our own
-//   kernels, which round once.
+// - Its bias and its C have the type of D. Where ours have another, as f32 beside a bf16 result, our own
+//   kernels make the product and round once.
 //
 // Products of experts are not made here: how many rows an expert has is known on the GPU alone.
 

@@ -138,8 +138,7 @@ void CudaBackend::few_row_product(const Matmul& args, const ProductOutput& to) {
               rows_of(args.a), rows_of(args.b), types_.compute == DType::bf16, to);
 }
 
-void CudaBackend::tile_product(const Matmul& args, const Operand& a, const Operand& b,
-                               const ProductOutput& to) {
+void CudaBackend::tile_product(const Matmul& args, const ProductOutput& to) {
   const int64_t rows = args.out.rows, cols = args.out.cols;
   const bool halves = types_.compute == DType::bf16;
   const TileShape tile = tile_shape(types_.compute, rows, cols, 1, gpu_.multiprocessors());
@@ -147,6 +146,7 @@ void CudaBackend::tile_product(const Matmul& args, const Operand& a, const Opera
   const char* kernel = !halves                    ? kFloatKernels[form]
                        : tile.rows == kSmall.rows ? kSmallKernels[form]
                                                   : kLargeKernels[form];
+  const Operand a = operand(args.a, left_, 1, nullptr), b = operand(args.b, right_, 1, nullptr);
   const int64_t across = to.pairs ? blocks_for(cols / 2, tile.cols / 2) : blocks_for(cols, tile.cols);
   gpu_.launch(kernel, {{blocks_for(rows, tile.rows) * across}, {tile.threads}}, a, b,
               side_of(args.transpose_a ? args.a.rows : args.a.cols), static_cast<uint32_t>(across), to);
@@ -159,18 +159,22 @@ ConstView CudaBackend::as_floats(const ConstView& vector, Workspace& scratch) {
   return floats;
 }
 
-bool CudaBackend::product(const Matmul& args) {
-  const bool whole = makes_activation(args), large = library_.takes(args);
+bool CudaBackend::library_product(const Matmul& args) {
+  if (!library_.takes(args)) return false;
+  const Operand a = operand(args.a, left_, 1, nullptr), b = operand(args.b, right_, 1, nullptr);
+  return library_.multiply(args, a, b);
+}
+
+bool CudaBackend::own_product(const Matmul& args) {
+  const bool whole = makes_activation(args);
   ProductOutput to = output_of(args, whole);
   to.bias = static_cast<const float*>(as_floats(args.bias, bias_).data);
   if (args.b.dtype == DType::i8) {
     int8_product(args, to);
-  } else if (!large && few(args)) {
+  } else if (few(args)) {
     few_row_product(args, to);
   } else {
-    const Operand a = operand(args.a, left_, 1, nullptr), b = operand(args.b, right_, 1, nullptr);
-    if (large && library_.multiply(args, a, b)) return false;
-    tile_product(args, a, b, to);
+    tile_product(args, to);
   }
   return whole;
 }
@@ -179,11 +183,10 @@ void CudaBackend::matmul(const Matmul& args) {
   checks::matmul(args, types_);
   side_of(args.out.rows);
   side_of(args.out.cols);
-  side_of(args.transpose_a ? args.a.rows : args.a.cols);
   if (args.out.rows == 0 || args.out.cols == 0) return;
   Matmul now = args;
   if (args.keep_b) now.b = kept(args.b);
-  const bool activated = product(now);
+  const bool activated = !library_product(now) && own_product(now);
   written(args.out);
   if (args.activation == Activation::none) return;
   if (activated) return written(args.activated);

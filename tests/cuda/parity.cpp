@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "cuda/cublas/cublas.hpp"
+#include "cuda/driver/driver.hpp"
+#include "emulator/cublas/emulated_cublas.hpp"
+#include "emulator/driver/emulated_driver.hpp"
 #include "lab.hpp"
 #include "support/catch.hpp"
 
@@ -37,31 +41,56 @@ void check(Device& device, const Scenario& scenario, const Outputs& expected, co
   CHECK((run(device, scenario, setting) == found));
 }
 
+std::string parity_device() {
+  const char* name = std::getenv("GRISTMILL_PARITY_DEVICE");
+  return name == nullptr ? "emu" : name;
+}
+
 }  // namespace
 
+bool is_emulated() { return parity_device() == "emu"; }
+
 std::unique_ptr<Device> open_parity_device(int threads, DType compute) {
-  const char* name = std::getenv("GRISTMILL_PARITY_DEVICE");
-  return open_device(name == nullptr ? "emu" : name, threads, compute);
+  return open_device(parity_device(), threads, compute);
+}
+
+std::unique_ptr<Device> open_with_library(DType compute, const cuda::LibraryOptions& large, bool library) {
+  cuda::DeviceOptions options;
+  options.compute = compute;
+  options.library = large;
+  if (!is_emulated()) {
+    options.cublas = library ? cuda::find_cublas().functions : nullptr;
+    return cuda::open_gpu(cuda::load_driver(), 0, "cuda", options);
+  }
+  options.cublas = library ? &emulator::emulated_cublas() : nullptr;
+  return cuda::open_gpu(emulator::emulated_driver(), emulator::add_gpu({.seed = 0, .threads = kThreads}),
+                        "emu", options);
 }
 
 void check_exact(const std::vector<Scenario>& scenarios) {
+  check_exact(scenarios, *open_parity_device(kThreads));
+}
+
+void check_mixed(const std::vector<Scenario>& scenarios) {
+  check_mixed(scenarios, *open_parity_device(kThreads, DType::bf16));
+}
+
+void check_exact(const std::vector<Scenario>& scenarios, Device& device) {
   const auto oracle = open_reference_device(DType::f64);
-  const auto device = open_parity_device(kThreads);
   for (const Scenario& scenario : scenarios) {
     for (const int64_t gap : {0, 3}) {
-      check(*device, scenario, run(*oracle, scenario, {gap}), {gap}, scenario.tolerance);
+      check(device, scenario, run(*oracle, scenario, {gap}), {gap}, scenario.tolerance);
     }
   }
 }
 
-void check_mixed(const std::vector<Scenario>& scenarios) {
+void check_mixed(const std::vector<Scenario>& scenarios, Device& device) {
   const auto oracle = open_reference_device(DType::f64);
-  const auto device = open_parity_device(kThreads, DType::bf16);
   for (const Scenario& scenario : scenarios) {
     const Outputs expected = run(*oracle, scenario, {0, true, false});
     const double tolerance = half_tolerance_of(scenario.name);
     for (const bool mixed : {false, true}) {
-      check(*device, scenario, expected, {mixed ? 3 : 0, true, mixed}, tolerance);
+      check(device, scenario, expected, {mixed ? 3 : 0, true, mixed}, tolerance);
     }
   }
 }
