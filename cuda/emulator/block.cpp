@@ -155,16 +155,20 @@ void Block::schedule(Rng& rng) {
 bool Block::advance(Warp& warp, uint64_t quantum) {
   if (!warp.can_run()) return false;
   const Instruction* code = grid.kernel.code.data();
+  uint8_t* seen = grid.options.seen == nullptr ? nullptr : grid.options.seen->data();
   uint64_t threads = 0, steps = 0;
   const uint64_t left =
       grid.options.max_instructions - std::min(grid.options.max_instructions, counters.warp_instructions);
   const uint64_t budget = std::min(quantum, left);
-  while (steps < budget && warp.can_run()) {
+  while (steps < budget && warp.can_run() && !stopped_) {
     const Instruction& in = code[warp.pc];
     uint32_t mask = warp.active;
     if (in.guard != kNone) {
       const auto guard = get<uint32_t>(warp.at(in.guard), 0);
       mask &= in.guard_negated ? ~guard : guard;
+    }
+    if (seen != nullptr) {
+      seen[warp.pc] |= static_cast<uint8_t>((mask != 0 ? kDone : 0) | (mask != warp.active ? kKept : 0));
     }
     ++warp.pc;
     ++steps;
@@ -244,6 +248,7 @@ void Block::add_fault(FaultKind kind, uint32_t pc, uint32_t thread, uint64_t whe
       return;
     }
   }
+  if (grid.options.stop_at_fault) stop();
   if (faults_.size() >= grid.options.max_faults) {
     ++omitted_;
     return;

@@ -105,7 +105,8 @@ class Collector {
 
  private:
   void add(const RawFault& raw, uint32_t block, const std::string& detail) {
-    if (raw.kind == FaultKind::trap || raw.kind == FaultKind::no_progress) ended_ = true;
+    const bool last = raw.kind == FaultKind::trap || raw.kind == FaultKind::no_progress;
+    if (last || grid_.options.stop_at_fault) ended_ = true;
     for (size_t i = 0; i < sites_.size(); ++i) {
       if (sites_[i] == std::pair(raw.kind, raw.pc)) {
         report_.faults[i].count += raw.count;
@@ -183,6 +184,7 @@ Report launch(Memory& memory, const Kernel& kernel, const Launch& launch, const 
   const Grid grid = {memory, kernel, launch, options};
   const uint64_t blocks = launch.grid.count();
   const BlockOrder order(blocks, options.seed);
+  if (options.seen != nullptr) options.seen->resize(kernel.code.size());
   Collector collector(grid);
   BlockPool pool(grid);
   uint64_t next = 0;

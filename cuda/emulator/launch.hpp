@@ -27,7 +27,12 @@ struct LaunchOptions {
   uint64_t max_instructions = uint64_t{1}
                               << 28;  ///< of a block's warps together, before it counts as hanging
   size_t max_faults = 100;            ///< kinds of faults at an instruction that are kept
+  bool stop_at_fault = false;         ///< the first instruction with a fault ends the launch
+  /// With one thread: of each instruction whether lanes did it (kDone) and whether its guard kept some from
+  /// it (kKept), added to what is there; null: not wanted.
+  std::vector<uint8_t>* seen = nullptr;
 };
+constexpr uint8_t kDone = 1, kKept = 2;
 
 /// The parameters of a kernel from pointers to their values, as the driver takes them.
 std::vector<std::byte> pack_parameters(const Kernel& kernel, const void* const* values);

@@ -78,6 +78,20 @@ void Allocation::forget(uint64_t address, uint64_t size) {
   });
 }
 
+Allocation::Page Allocation::page(uint64_t address) const {
+  Page page;
+  const uint64_t offset = address - begin_, bytes = std::min(Page::kBytes, size_ - offset);
+  std::memcpy(page.bytes.data(), pages_.data() + offset, bytes);
+  std::memcpy(page.written.data(), pages_.data() + marks_at(size_) + offset / 8, (bytes + 63) / 64 * 8);
+  return page;
+}
+
+void Allocation::put_page(uint64_t address, const Page& page) {
+  const uint64_t offset = address - begin_, bytes = std::min(Page::kBytes, size_ - offset);
+  std::memcpy(pages_.data() + offset, page.bytes.data(), bytes);
+  std::memcpy(pages_.data() + marks_at(size_) + offset / 8, page.written.data(), (bytes + 63) / 64 * 8);
+}
+
 uint64_t Memory::add(uint64_t bytes, bool read_only, bool zeros) {
   if (!has_room(bytes)) {
     fail(Kind::device, "emulated GPU: no room for an allocation of ", bytes, " bytes");

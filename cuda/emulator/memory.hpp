@@ -5,6 +5,7 @@
 // Each byte knows whether it was ever written. Freed addresses are not given out again. Pages that nobody
 // touches take no memory of the host.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -31,8 +32,18 @@ class Pages {
   size_t bytes_ = 0;
 };
 
+class Journal;
+
 class Allocation {
  public:
+  /// A piece of an allocation: its bytes, and a bit for each that tells whether it was written.
+  struct Page {
+    static constexpr uint64_t kBytes = 4096;
+    std::array<std::byte, kBytes> bytes = {};
+    std::array<uint64_t, kBytes / 64> written = {};
+    bool operator==(const Page&) const = default;
+  };
+
   /// `zeros`: it counts as written, with zeros.
   Allocation(uint64_t begin, uint64_t size, bool read_only, bool zeros);
 
@@ -49,6 +60,10 @@ class Allocation {
   bool initialised(uint64_t address, uint64_t size) const;
   void mark(uint64_t address, uint64_t size);
   void forget(uint64_t address, uint64_t size);
+
+  /// The page at a multiple of Page::kBytes from the allocation's begin; what lies behind its end is zeros.
+  Page page(uint64_t address) const;
+  void put_page(uint64_t address, const Page& page);
 
  private:
   template <class Body>
@@ -100,6 +115,11 @@ class Memory {
   uint64_t bytes_in_use() const { return in_use_; }
   bool has_room(uint64_t bytes) const;
 
+  /// What kernels write from now on is kept there before it changes; null: no longer. Only for launches on
+  /// one thread of the host.
+  void set_journal(Journal* journal) { journal_ = journal; }
+  Journal* journal() const { return journal_; }
+
  private:
   uint64_t add(uint64_t bytes, bool read_only, bool zeros);
   Allocation& range(uint64_t address, uint64_t bytes, const char* what) const;
@@ -111,6 +131,7 @@ class Memory {
   Allocations allocations_;              // by address
   std::map<uint64_t, uint64_t> hidden_;  // begins and sizes of those that hide() was called for
   uint64_t next_ = kGlobalBase, in_use_ = 0;
+  Journal* journal_ = nullptr;
 };
 
 }  // namespace gristmill::emulator

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "base/error.hpp"
 #include "emulator/driver/gpu.hpp"
@@ -218,6 +219,19 @@ const cuda::Driver& emulated_driver() {
 Gpu& current_gpu() { return gpu(); }
 
 int add_gpu(const GpuOptions& options) { return gpus().add(options); }
+
+namespace {
+LaunchObserver& observer() {
+  static LaunchObserver set;
+  return set;
+}
+}  // namespace
+
+void set_launch_observer(LaunchObserver wanted) { observer() = std::move(wanted); }
+
+void show_launch(Memory& memory, const Kernel& kernel, const Launch& launch, const LaunchOptions& options) {
+  if (observer()) observer()(memory, kernel, launch, options);
+}
 
 void note_use(const std::string& kernel, const Counters& counters) {
   const std::scoped_lock lock(uses().mutex);

@@ -3,11 +3,13 @@
 // The CUDA driver's functions over emulated GPUs, and what only an emulator can tell.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 
 #include "cuda/driver/driver.hpp"
 #include "emulator/fault.hpp"
+#include "emulator/launch.hpp"
 
 namespace gristmill::emulator {
 
@@ -31,5 +33,11 @@ struct KernelUse {
 /// What the kernels of all emulated GPUs of this process did since the start or the last clearing, by name.
 std::map<std::string, KernelUse> kernel_use();
 void clear_kernel_use();
+
+/// Is told of every launch of every emulated GPU of this process, just before it runs. It may try out other
+/// launches on the memory if it leaves it as it was. Set it while nothing runs; an empty one ends it.
+using LaunchObserver =
+    std::function<void(Memory& memory, const Kernel& kernel, const Launch& launch, const LaunchOptions&)>;
+void set_launch_observer(LaunchObserver observer);
 
 }  // namespace gristmill::emulator

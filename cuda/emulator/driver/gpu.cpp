@@ -207,8 +207,9 @@ void Gpu::enqueue_work(const LazyStream* stream, std::function<void(Memory&)> wo
 }
 
 void Gpu::run(const LoadedFunction& function, const Launch& launch) {
-  const Report report = emulator::launch(memory_, *function.kernel, launch,
-                                         {.seed = options_.seed, .threads = options_.threads});
+  const LaunchOptions options = {.seed = options_.seed, .threads = options_.threads};
+  show_launch(memory_, *function.kernel, launch, options);
+  const Report report = emulator::launch(memory_, *function.kernel, launch, options);
   note_use(function.kernel->name, report.counters);
   if (!report.faults.empty()) fail(Kind::device, told(*function.kernel, report));
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "emulator/journal.hpp"
 #include "emulator/ops/lanes.hpp"
 
 namespace gristmill::emulator {
@@ -31,6 +32,9 @@ bool take_run(Warp& warp, const Instruction& in, const Run& run, uint32_t bytes,
   if ((run.begin & (bytes - 1)) != 0) return false;
   if (use != Use::write && !allocation->initialised(run.begin, size)) return false;
   if (use != Use::read && allocation->read_only()) return false;
+  if (use != Use::read) {
+    if (Journal* journal = block.grid.memory.journal()) journal->keep(*allocation, run.begin, size);
+  }
   if (use == Use::write) allocation->mark(run.begin, size);
   std::byte* host = allocation->at(run.begin);
   for_lanes(run.lanes, [&](uint32_t lane) { block.place[lane] = host + (block.address[lane] - run.begin); });
