@@ -42,7 +42,7 @@ compare "2 4" 160 "--optimizer muon --experts 4 --hidden-dim 48 --router-z-loss 
 compare "2" 96 "--optimizer adamw --experts 4 --hidden-dim 40 --dtype bf16 --recompute block"
 # The gradients cut as well (the record of the run alone says so too, and means nothing there).
 compare "2 4" 128 "--optimizer adamw --zero 2"
-compare "2 4" 160 "--optimizer muon --zero 2 --dtype bf16 --untied --layers 3"
+compare "2 4" 160 "--optimizer muon --zero 2 --dtype bf16 --untied"
 compare "2" 96 "--optimizer muon --experts 4 --hidden-dim 40 --zero 2 --deterministic-reduce"
 # The first rank alone speaks.
 rm -rf together
