@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +20,37 @@ namespace {
 
 constexpr size_t kZone = 256;  // keeps the alignment
 constexpr unsigned char kZoneByte = 0xA5;
+
+/// The stream's work as a graph of the driver's.
+class GpuRecording final : public Recording {
+ public:
+  GpuRecording(Gpu& gpu, CudaBackend& backend, const std::function<void()>& work)
+      : gpu_(gpu), backend_(backend), releases_(gpu.releases()), recorded_(gpu.record(work)) {}
+  ~GpuRecording() override {
+    try {
+      gpu_.synchronize();
+      gpu_.destroy(recorded_);
+    } catch (const Error&) {
+      return;  // the GPU was lost before, and whoever waited for it knows
+    }
+  }
+  GpuRecording(const GpuRecording&) = delete;
+  GpuRecording& operator=(const GpuRecording&) = delete;
+
+  bool is_current() const override { return gpu_.releases() == releases_; }
+  void replay() override {
+    if (!is_current())
+      fail(Kind::internal, "memory was given back since this work was recorded: record it anew");
+    backend_.refresh_kept();
+    gpu_.replay(recorded_);
+  }
+
+ private:
+  Gpu& gpu_;
+  CudaBackend& backend_;
+  const uint64_t releases_;  ///< before it was recorded: what the work itself gave back counts too
+  const GraphExec recorded_;
+};
 
 class CudaDevice final : public Device {
  public:
@@ -55,7 +88,7 @@ class CudaDevice final : public Device {
       sizes_.erase(found);
       backend_.forget(memory, bytes);
       if (!options_.red_zones) return gpu_.release(memory);
-      const std::string damage = damage_of(memory, bytes);
+      const std::string damage = gpu_.is_recording() ? std::string() : damage_of(memory, bytes);
       gpu_.release(static_cast<char*>(memory) - kZone);
       if (!damage.empty()) fail(Kind::device, damage);
     } catch (const Error& error) {
@@ -80,6 +113,11 @@ class CudaDevice final : public Device {
       const std::string damage = damage_of(memory, bytes);
       if (!damage.empty()) fail(Kind::device, damage);
     }
+  }
+  std::unique_ptr<Recording> record(const std::function<void()>& work) override {
+    expect_whole();
+    if (!options_.graphs || !gpu_.can_record()) return nullptr;
+    return std::make_unique<GpuRecording>(gpu_, backend_, work);
   }
 
  private:

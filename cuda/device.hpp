@@ -21,6 +21,8 @@ struct DeviceOptions {
   /// Memory comes from an arena (memory_arena.hpp). Without one each allocation is the driver's own: slower,
   /// but what compute-sanitizer can watch.
   bool arena = true;
+  /// Device::record() records, where the driver can.
+  bool graphs = true;
   /// Makes large products; null: our own kernels make all.
   const Cublas* cublas = nullptr;
   LibraryOptions library = {};  ///< which products are large

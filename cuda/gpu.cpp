@@ -5,6 +5,7 @@
 #include <atomic>
 #include <exception>
 #include <string_view>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/str.hpp"
@@ -110,13 +111,19 @@ size_t Gpu::free_bytes() {
 }
 
 void* Gpu::allocate(size_t bytes) {
+  refuse_recording("memory is asked for");
   bind();
   return memory_.allocate(bytes);
 }
 
 void Gpu::release(void* memory) {
   if (memory == nullptr) return;
+  if (recording_) {
+    released_meanwhile_.push_back(memory);
+    return;
+  }
   bind();
+  ++releases_;
   memory_.release(memory);
 }
 
@@ -132,11 +139,13 @@ void Gpu::set_bytes(void* memory, unsigned char value, size_t bytes) {
 }
 
 void Gpu::write(void* to, const void* host, size_t bytes) {
+  refuse_recording("values of the host are written");
   bind();
   staging_.write(address_of(to), host, bytes);
 }
 
 void Gpu::read(void* host, const void* from, size_t bytes) {
+  refuse_recording("values are read");
   bind();
   if (bytes > 0) {
     check(driver_, driver_.copy_to_host_async(host, address_of(from), bytes, stream()),
@@ -153,6 +162,7 @@ void Gpu::copy(void* to, const void* from, size_t bytes) {
 }
 
 void Gpu::synchronize() {
+  refuse_recording("somebody waits");
   bind();
   const Status status = driver_.stream_synchronize(stream());
   if (status == kSuccess) return;
@@ -160,6 +170,71 @@ void Gpu::synchronize() {
       str("waiting for the GPU (the kernel started last is ", last_kernel_ == nullptr ? "none" : last_kernel_,
           "; --device emu or compute-sanitizer shows more)");
   check(driver_, status, what.c_str());
+}
+
+bool Gpu::can_record() const {
+  return driver_.stream_begin_capture != nullptr && driver_.stream_end_capture != nullptr &&
+         driver_.graph_destroy != nullptr && driver_.graph_instantiate != nullptr &&
+         driver_.graph_exec_destroy != nullptr && driver_.graph_launch != nullptr;
+}
+
+void Gpu::refuse_recording(const char* what) const {
+  if (recording_) {
+    fail(Kind::internal, what,
+         " while work of the GPU is recorded, which must be the same in each replay: do ",
+         "it before, and the work once, so that all its memory is there");
+  }
+}
+
+Graph Gpu::captured(const std::function<void()>& work) {
+  Graph graph = nullptr;
+  check(driver_, driver_.stream_begin_capture(stream(), kCaptureOfThread), "beginning to record");
+  recording_ = true;
+  const auto end = [&] {
+    recording_ = false;
+    return driver_.stream_end_capture(stream(), &graph);
+  };
+  try {
+    work();
+  } catch (...) {
+    if (end() == kSuccess && graph != nullptr) driver_.graph_destroy(graph);
+    throw;
+  }
+  check(driver_, end(), "recording");
+  return graph;
+}
+
+GraphExec Gpu::record(const std::function<void()>& work) {
+  refuse_recording("other work is recorded");
+  bind();
+  const auto give_back = [&] {
+    for (void* memory : std::exchange(released_meanwhile_, {})) release(memory);
+  };
+  Graph graph = nullptr;
+  try {
+    graph = captured(work);
+  } catch (...) {
+    give_back();
+    throw;
+  }
+  give_back();
+  GraphExec executable = nullptr;
+  const Status status = driver_.graph_instantiate(&executable, graph, 0);
+  driver_.graph_destroy(graph);
+  check(driver_, status, "recording");
+  return executable;
+}
+
+void Gpu::replay(GraphExec recorded) {
+  refuse_recording("other work is replayed");
+  bind();
+  last_kernel_ = "one that was recorded";
+  check(driver_, driver_.graph_launch(recorded, stream()), "replaying");
+}
+
+void Gpu::destroy(GraphExec recorded) {
+  bind();
+  driver_.graph_exec_destroy(recorded);
 }
 
 Module Gpu::module(const std::string& name) {

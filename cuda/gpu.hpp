@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <type_traits>
@@ -42,15 +43,25 @@ class Gpu {
   /// What the driver has free and what the arena has.
   size_t free_bytes();
 
-  /// As MemoryArena's; null may be released.
+  /// As MemoryArena's; null may be released. While work is recorded allocate() is Error{internal}.
   void* allocate(size_t bytes);
   void release(void* memory);
   void renew(void* memory, size_t bytes);
+  /// How often memory was given back: pointers from before may be void.
+  uint64_t releases() const { return releases_; }
   void set_bytes(void* memory, unsigned char value, size_t bytes);
   void write(void* to, const void* host, size_t bytes);
   void read(void* host, const void* from, size_t bytes);
   void copy(void* to, const void* from, size_t bytes);
   void synchronize();
+
+  bool can_record() const;
+  bool is_recording() const { return recording_; }
+  /// What `work` enqueues, as a graph that the caller destroys; it is not done. Memory that `work` gives back
+  /// is given back at the end. write(), read() and synchronize() in it are Error{internal}.
+  GraphExec record(const std::function<void()>& work);
+  void replay(GraphExec recorded);
+  void destroy(GraphExec recorded);
 
   /// Before another library puts `work` on the stream: makes the context current for the calling thread, and
   /// remembers the name for messages.
@@ -98,6 +109,8 @@ class Gpu {
   void launch_with(Stream on, const char* kernel, const LaunchShape& shape, const void* const* values,
                    const size_t* sizes, size_t count);
   Loaded& loaded(const char* kernel);
+  void refuse_recording(const char* what) const;
+  Graph captured(const std::function<void()>& work);
   Module module(const std::string& name);
 
   const Driver& driver_;
@@ -108,6 +121,9 @@ class Gpu {
   std::map<std::string, Module> modules_;
   std::map<std::string, Loaded, std::less<>> kernels_;
   const char* last_kernel_ = nullptr;
+  uint64_t releases_ = 0;
+  bool recording_ = false;
+  std::vector<void*> released_meanwhile_;  ///< while work was recorded
 };
 
 /// Memory of a backend that is reused from call to call and grows on demand. Work that uses it is on the

@@ -63,7 +63,7 @@ KeptWeights::Copy* KeptWeights::get(const Weight& weight) {
   const Key key = key_of(weight);
   const auto known = kept_.find(key);
   if (known != kept_.end()) return &known->second;
-  if (full_) return nullptr;
+  if (full_ || gpu_.is_recording()) return nullptr;
   const auto bytes = static_cast<size_t>(weight.copy_bytes());
   if (gpu_.free_bytes() < bytes + kSpare) {
     full_ = true;

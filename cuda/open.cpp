@@ -23,18 +23,26 @@ constexpr bool kRedZones = false;
 constexpr bool kRedZones = true;
 #endif
 
-/// GRISTMILL_CUDA_ARENA=off: for compute-sanitizer, which knows the driver's allocations alone.
-bool wants_arena() {
-  const auto value = environment_variable("GRISTMILL_CUDA_ARENA");
+bool is_on(const char* variable) {
+  const auto value = environment_variable(variable);
   if (value && *value != "on" && *value != "off")
-    fail(Kind::usage, "GRISTMILL_CUDA_ARENA=", *value, ": expected on or off");
+    fail(Kind::usage, variable, "=", *value, ": expected on or off");
   return value != "off";
+}
+
+/// GRISTMILL_CUDA_ARENA=off is for compute-sanitizer, which knows the driver's allocations alone;
+/// GRISTMILL_CUDA_GRAPHS=off for finding out whether a fault is one of replaying.
+cuda::DeviceOptions options_for(DType compute, bool red_zones) {
+  cuda::DeviceOptions options{compute, red_zones};
+  options.arena = is_on("GRISTMILL_CUDA_ARENA");
+  options.graphs = is_on("GRISTMILL_CUDA_GRAPHS");
+  return options;
 }
 
 }  // namespace
 
 std::unique_ptr<Device> open_cuda_device(int ordinal, DType compute) {
-  cuda::DeviceOptions options{compute, kRedZones, wants_arena()};
+  cuda::DeviceOptions options = options_for(compute, kRedZones);
   const cuda::Driver& driver = cuda::load_driver();
   const cuda::FoundCublas found = cuda::find_cublas();
   options.cublas = found.functions;
@@ -48,7 +56,7 @@ std::unique_ptr<Device> open_cuda_device(int ordinal, DType compute) {
 
 std::unique_ptr<Device> open_emulated_device(int threads, DType compute) {
   const int ordinal = emulator::add_gpu({.seed = 0, .threads = threads});
-  cuda::DeviceOptions options{compute, false, wants_arena()};
+  cuda::DeviceOptions options = options_for(compute, false);
   options.cublas = &emulator::emulated_cublas();
   return cuda::open_gpu(emulator::emulated_driver(), ordinal, "emu", options);
 }

@@ -83,6 +83,15 @@ void find_work(const Library& library, Driver& driver) {
   library.find(driver.launch_kernel, "cuLaunchKernel");
 }
 
+void find_graphs(const Library& library, Driver& driver) {
+  library.find_if_there(driver.stream_begin_capture, "cuStreamBeginCapture_v2");
+  library.find_if_there(driver.stream_end_capture, "cuStreamEndCapture");
+  library.find_if_there(driver.graph_destroy, "cuGraphDestroy");
+  library.find_if_there(driver.graph_instantiate, "cuGraphInstantiateWithFlags");
+  library.find_if_there(driver.graph_exec_destroy, "cuGraphExecDestroy");
+  library.find_if_there(driver.graph_launch, "cuGraphLaunch");
+}
+
 std::unique_ptr<Driver> load(const char* name) {
   const Library library(name);
   auto driver = std::make_unique<Driver>();
@@ -90,6 +99,7 @@ std::unique_ptr<Driver> load(const char* name) {
   find_devices(library, *driver);
   find_memory(library, *driver);
   find_work(library, *driver);
+  find_graphs(library, *driver);
   check(*driver, driver->init(0), "starting the NVIDIA driver (is there a GPU? else use --device cpu)");
   return driver;
 }

@@ -19,11 +19,15 @@ struct StreamObject;
 struct EventObject;
 struct ModuleObject;
 struct FunctionObject;
+struct GraphObject;
+struct GraphExecObject;
 using Context = ContextObject*;
 using Stream = StreamObject*;
 using Event = EventObject*;
 using Module = ModuleObject*;
 using Function = FunctionObject*;
+using Graph = GraphObject*;
+using GraphExec = GraphExecObject*;
 
 /// The error codes that we treat apart.
 constexpr Status kSuccess = 0, kOutOfMemory = 2, kNoDevice = 100, kNotReady = 600;
@@ -32,6 +36,7 @@ constexpr Status kSuccess = 0, kOutOfMemory = 2, kNoDevice = 100, kNotReady = 60
 constexpr int kMultiprocessors = 16, kMajorVersion = 75, kMinorVersion = 76;  // of a device
 constexpr int kMaxDynamicShared = 8;                                          // of a function
 constexpr unsigned kStreamNonBlocking = 1, kEventWithoutTime = 2;
+constexpr int kCaptureOfThread = 1;
 
 struct Driver {
   std::string library;  ///< where the functions come from, for messages
@@ -78,6 +83,15 @@ struct Driver {
   Status (*launch_kernel)(Function function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                           unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
                           Stream stream, void** parameters, void** extra) = nullptr;
+
+  /// Recording of what is put on a stream, without doing it, as a graph that is launched as a whole. Since
+  /// CUDA 11.4; null with older drivers.
+  Status (*stream_begin_capture)(Stream stream, int mode) = nullptr;
+  Status (*stream_end_capture)(Stream stream, Graph* graph) = nullptr;
+  Status (*graph_destroy)(Graph graph) = nullptr;
+  Status (*graph_instantiate)(GraphExec* executable, Graph graph, unsigned long long flags) = nullptr;
+  Status (*graph_exec_destroy)(GraphExec executable) = nullptr;
+  Status (*graph_launch)(GraphExec executable, Stream stream) = nullptr;
 
   /// Not of the driver, and null there: what an allocator above tells the emulated GPU, in the order of the
   /// stream, so that it sees each access to memory that nobody holds. hide: nothing of the allocation that

@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/rng.hpp"
+#include "decode/step.hpp"
 
 namespace gristmill::decode {
 
@@ -67,10 +68,7 @@ class Generation {
         on_token_(on_token),
         slots_(std::min(requests.size(), static_cast<size_t>(options.batch))),
         cache_(model.device(), model.config(), static_cast<int64_t>(slots_.size()), capacity()),
-        logits_(model.device()),
-        uniforms_(model.device()),
-        ids_(model.device()),
-        log_probs_(model.device()),
+        step_(model, cache_, options.sampling),
         completions_(requests.size()) {}
 
   std::vector<Completion> run() {
@@ -162,19 +160,9 @@ class Generation {
               static_cast<uint64_t>(slot.position) + 1);
       uniforms.push_back(std::min(rng.uniform(), kLargestUniform));
     }
-    const auto count = static_cast<int64_t>(owners.size());
-    auto& device = model_.device();
-    const auto logits = logits_.get(device.real(), count, model_.config().vocab_size);
-    model_.logits(logits, model_.forward_cached(cache_, rows));
-    const auto ids = ids_.get(runtime::DType::i32, count, 1);
-    const auto log_probs = log_probs_.get(device.real(), count, 1);
-    const auto random = uniforms_.get(device.real(), count, 1);
-    runtime::write_real(device, random, uniforms);
-    device.backend().sample(ids, log_probs, logits, random, options_.sampling);
-    const auto drawn = runtime::read_ints(device, ids);
-    const auto values = runtime::read_real(device, log_probs);
+    const auto [ids, log_probs] = step_.run(rows, uniforms);
     for (size_t i = 0; i < owners.size(); ++i)
-      take(slots_[owners[i]], static_cast<uint32_t>(drawn[i]), values[i]);
+      take(slots_[owners[i]], static_cast<uint32_t>(ids[i]), log_probs[i]);
   }
 
   void take(Slot& slot, uint32_t id, double log_prob) {
@@ -202,7 +190,7 @@ class Generation {
   std::vector<Slot> slots_;
   size_t waiting_ = 0;  ///< first request that has no slot yet
   model::KvCache cache_;
-  runtime::Scratch logits_, uniforms_, ids_, log_probs_;
+  Step step_;
   std::vector<Completion> completions_;
 };
 

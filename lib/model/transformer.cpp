@@ -338,6 +338,11 @@ void Transformer::scalar_head_backward(View dhidden, ConstView dvalues, ConstVie
 }
 
 View Transformer::forward_cached(KvCache& cache, const CachedRows& rows) {
+  place_cached(cache, rows);
+  return run_cached(cache);
+}
+
+void Transformer::place_cached(const KvCache& cache, const CachedRows& rows) {
   auto& s = *state_;
   check_ids(rows.ids, s.config);
   std::vector<int32_t> slot, length;
@@ -361,6 +366,12 @@ View Transformer::forward_cached(KvCache& cache, const CachedRows& rows) {
   pass.rows.sequence = upload(s.device, pass.sequence, rows.sequence);
   pass.rows.slot = upload(s.device, pass.slot, slot);
   pass.rows.length = upload(s.device, pass.length, length);
+}
+
+View Transformer::run_cached(KvCache& cache) {
+  auto& s = *state_;
+  Pass& pass = s.memory.passing;
+  if (!pass.rows.slot) fail(Kind::internal, "run_cached() without a place_cached() before it");
   const Run run = s.run();
   s.embed(pass.rows, s.stream(pass, 0));
   for (int64_t layer = 0; layer < s.config.layers; ++layer) {

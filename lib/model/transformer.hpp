@@ -106,6 +106,10 @@ class Transformer {
   /// Inference: stores the rows' keys and values in the cache and returns their hidden states (R × dim),
   /// valid until the next call.
   runtime::View forward_cached(KvCache& cache, const CachedRows& rows);
+  /// The same in two halves: what comes from the host, and the work, which depends on the number of rows and
+  /// the cache alone and can be recorded (Device::record).
+  void place_cached(const KvCache& cache, const CachedRows& rows);
+  runtime::View run_cached(KvCache& cache);
   /// logits[R,V] of hidden rows.
   void logits(runtime::View logits, runtime::ConstView hidden);
 

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -16,6 +17,16 @@
 namespace gristmill::runtime {
 
 class Backend;
+
+/// Work that a device recorded once and can do again and again at little cost. Must not outlive the device.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  /// False once memory was given back that the work might use: it is to be recorded anew then.
+  virtual bool is_current() const = 0;
+  /// Enqueues all of it, on the same views. Error{internal} unless it is current.
+  virtual void replay() = 0;
+};
 
 class Device {
  public:
@@ -46,6 +57,13 @@ class Device {
   virtual void read(void* host, const void* from, size_t bytes) = 0;
   /// Waits until the stream is empty.
   virtual void synchronize() = 0;
+
+  /// Records the backend's methods that `work` calls, without doing them; null where the device cannot, and
+  /// `work` is not called then. It was done before with views of the same shapes, so that all working memory
+  /// is there: asking for memory, read(), write() and synchronize() in it are Error{internal}.
+  virtual std::unique_ptr<Recording> record([[maybe_unused]] const std::function<void()>& work) {
+    return nullptr;
+  }
 };
 
 /// Owned device memory of rows × cols elements.

@@ -76,6 +76,8 @@ Gpu& gpu() {
 LazyStream* of(cuda::Stream stream) { return reinterpret_cast<LazyStream*>(stream); }
 Moment* of(cuda::Event event) { return reinterpret_cast<Moment*>(event); }
 Module* of(cuda::Module module) { return reinterpret_cast<Module*>(module); }
+CapturedWork* of(cuda::Graph graph) { return reinterpret_cast<CapturedWork*>(graph); }
+CapturedWork* of(cuda::GraphExec graph) { return reinterpret_cast<CapturedWork*>(graph); }
 LoadedFunction* of(cuda::Function function) { return reinterpret_cast<LoadedFunction*>(function); }
 
 void put_devices(cuda::Driver& driver) {
@@ -160,6 +162,25 @@ void put_streams(cuda::Driver& driver) {
   driver.event_synchronize = [](cuda::Event event) { return gpu().synchronize(of(event)), kSuccess; };
 }
 
+void put_graphs(cuda::Driver& driver) {
+  driver.stream_begin_capture = [](cuda::Stream stream, int) {
+    return gpu().begin_capture(of(stream)), kSuccess;
+  };
+  driver.stream_end_capture = [](cuda::Stream stream, cuda::Graph* graph) {
+    return *graph = reinterpret_cast<cuda::Graph>(gpu().end_capture(of(stream))), kSuccess;
+  };
+  driver.graph_destroy = [](cuda::Graph graph) { return gpu().destroy_captured(of(graph)), kSuccess; };
+  driver.graph_instantiate = [](cuda::GraphExec* executable, cuda::Graph graph, unsigned long long) {
+    return *executable = reinterpret_cast<cuda::GraphExec>(gpu().instantiate(of(graph))), kSuccess;
+  };
+  driver.graph_exec_destroy = [](cuda::GraphExec executable) {
+    return gpu().destroy_captured(of(executable)), kSuccess;
+  };
+  driver.graph_launch = [](cuda::GraphExec executable, cuda::Stream stream) {
+    return gpu().launch_captured(of(executable), of(stream)), kSuccess;
+  };
+}
+
 Status parameter(cuda::Function function, size_t index, size_t* offset, size_t* size) {
   const auto& parameters = of(function)->kernel->parameters;
   if (index >= parameters.size()) return 1;  // as the driver ends a list: an invalid value
@@ -210,6 +231,7 @@ const cuda::Driver& emulated_driver() {
     put_devices(driver);
     put_memory(driver);
     put_streams(driver);
+    put_graphs(driver);
     put_modules(driver);
     return driver;
   }();

@@ -38,9 +38,17 @@ void Gpu::expect_alive() const {
   if (!fault_.empty()) throw Error(Kind::device, fault_);
 }
 
+void Gpu::expect_no_capture(const char* what) const {
+  const auto captured = [](const auto& stream) { return stream->is_captured; };
+  if (std::any_of(streams_.begin(), streams_.end(), captured)) {
+    fail(Kind::device, "emulated GPU: ", what, " while a stream is captured");
+  }
+}
+
 uint64_t Gpu::allocate(uint64_t bytes) {
   const Lock lock(mutex_);
   expect_alive();
+  expect_no_capture("an allocation");
   const bool fits = memory_.has_room(bytes) && (options_.memory == 0 || bytes <= bytes_free());
   return fits ? memory_.allocate(bytes) : 0;
 }
@@ -53,6 +61,7 @@ uint64_t Gpu::bytes_free() const {
 
 void Gpu::release(uint64_t address) {
   const Lock lock(mutex_);
+  expect_no_capture("a release");
   memory_.release(address);
 }
 
@@ -92,8 +101,41 @@ void Gpu::destroy_stream(const LazyStream* stream) {
 void Gpu::synchronize(const LazyStream* stream) {
   const Lock lock(mutex_);
   expect_alive();
+  expect_no_capture("a wait");
   const auto known_stream = known(stream);
   run_until(*known_stream, known_stream->queued);
+}
+
+void Gpu::begin_capture(const LazyStream* stream) {
+  const Lock lock(mutex_);
+  expect_alive();
+  expect_no_capture("a capture");
+  known(stream)->is_captured = true;
+}
+
+CapturedWork* Gpu::end_capture(const LazyStream* stream) {
+  const Lock lock(mutex_);
+  const auto ended = known(stream);
+  if (!ended->is_captured) fail(Kind::device, "emulated GPU: the end of a capture that did not begin");
+  ended->is_captured = false;
+  captured_.push_back(std::make_unique<CapturedWork>(CapturedWork{std::exchange(ended->captured, {})}));
+  return captured_.back().get();
+}
+
+CapturedWork* Gpu::instantiate(const CapturedWork* graph) {
+  const Lock lock(mutex_);
+  captured_.push_back(std::make_unique<CapturedWork>(**found(captured_, graph, "graph")));
+  return captured_.back().get();
+}
+
+void Gpu::destroy_captured(const CapturedWork* work) {
+  const Lock lock(mutex_);
+  captured_.erase(found(captured_, work, "graph"));
+}
+
+void Gpu::launch_captured(const CapturedWork* work, const LazyStream* stream) {
+  const Lock lock(mutex_);
+  for (const auto& item : (*found(captured_, work, "graph"))->items) enqueue(stream, item);
 }
 
 Moment* Gpu::create_event() {
@@ -111,6 +153,7 @@ void Gpu::destroy_event(const Moment* event) {
 void Gpu::record(Moment* event, const LazyStream* stream) {
   const Lock lock(mutex_);
   expect_alive();
+  expect_no_capture("an event");
   *known(event) = {known(stream), known(stream)->queued};
 }
 
@@ -124,6 +167,7 @@ void Gpu::wait(const LazyStream* stream, const Moment* event) {
 void Gpu::synchronize(const Moment* event) {
   const Lock lock(mutex_);
   expect_alive();
+  expect_no_capture("a wait");
   const Moment moment = *known(event);
   if (moment.stream != nullptr) run_until(*moment.stream, moment.position);
 }
@@ -224,6 +268,10 @@ void Gpu::enqueue(const LazyStream* stream, std::function<void()> item) {
   const Lock lock(mutex_);
   expect_alive();
   const auto known_stream = known(stream);
+  if (known_stream->is_captured) {
+    known_stream->captured.push_back(std::move(item));
+    return;
+  }
   known_stream->items.push_back(std::move(item));
   ++known_stream->queued;
 }

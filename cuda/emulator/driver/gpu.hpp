@@ -28,6 +28,13 @@ namespace gristmill::emulator {
 struct LazyStream {
   std::deque<std::function<void()>> items;
   uint64_t queued = 0, done = 0;
+  bool is_captured = false;
+  std::vector<std::function<void()>> captured;  ///< what came while it was
+};
+
+/// What was put on a stream while it was captured, in order: a graph, and what is made of it to be launched.
+struct CapturedWork {
+  std::vector<std::function<void()>> items;
 };
 
 /// A moment of a stream; before the first record none.
@@ -58,6 +65,13 @@ class Gpu {
   LazyStream* create_stream();
   void destroy_stream(const LazyStream* stream);
   void synchronize(const LazyStream* stream);
+  /// From here on what is put on the stream is kept and not done. Until end_capture()
+  /// nobody may wait for any stream, record events or ask for memory.
+  void begin_capture(const LazyStream* stream);
+  CapturedWork* end_capture(const LazyStream* stream);
+  CapturedWork* instantiate(const CapturedWork* graph);
+  void destroy_captured(const CapturedWork* work);
+  void launch_captured(const CapturedWork* work, const LazyStream* stream);
   Moment* create_event();
   void destroy_event(const Moment* event);
   void record(Moment* event, const LazyStream* stream);
@@ -85,6 +99,7 @@ class Gpu {
  private:
   using Lock = std::scoped_lock<std::recursive_mutex>;
   void expect_alive() const;
+  void expect_no_capture(const char* what) const;
   std::shared_ptr<LazyStream> known(const LazyStream* stream) const;
   Moment* known(const Moment* event) const;
   void enqueue(const LazyStream* stream, std::function<void()> item);
@@ -99,6 +114,7 @@ class Gpu {
   std::map<std::pair<const Module*, std::string>, LoadedFunction> functions_;
   std::vector<std::shared_ptr<LazyStream>> streams_;
   std::vector<std::unique_ptr<Moment>> events_;
+  std::vector<std::unique_ptr<CapturedWork>> captured_;
   std::map<const std::byte*, std::vector<std::byte>> host_;
 };
 

@@ -10,6 +10,13 @@ for device in cpu $gpu; do
   } >$device.jsonl
   eval-ppl -q --device $device --model base --dtype fp32 "$GRISTMILL_TESTDATA/tokenizer/prose.jsonl" >$device.json
 done
+# Steps that are recorded and replayed, and steps that are not, are the same to the last bit.
+GRISTMILL_CUDA_GRAPHS=off generate -q --device $gpu --model base --dtype fp32 --prompt "the" --n 3 --temperature 0.9 --top-k 40 --top-p 0.95 --seed 5 --max-tokens 12 --output-ids >without.jsonl
+cmp <(sed -n 2,4p $gpu.jsonl) without.jsonl
+code=0
+GRISTMILL_CUDA_GRAPHS=maybe generate -q --device emu --model base --prompt "the" 2>err.txt || code=$?
+[ $code -eq 2 ]
+grep -q 'GRISTMILL_CUDA_GRAPHS=maybe: expected on or off' err.txt
 python3 - $gpu <<'PYTHON'
 import json
 import sys
