@@ -63,6 +63,13 @@ std::vector<Scenario> with_additions() {
   return all;
 }
 
+/// Those of the head that a moment is enough for.
+std::vector<Scenario> heads() {
+  auto all = only(head_scenarios(), {"head", "head_backward"});
+  std::erase_if(all, [](const Scenario& each) { return each.name.find("20000") != std::string::npos; });
+  return all;
+}
+
 std::string message_of(const std::function<void()>& action) {
   try {
     action();
@@ -141,12 +148,10 @@ TEST_CASE("products with activations by cuBLASLt keep the contract", "[cuda]") {
   check_all(fused_scenarios(), DType::bf16);
 }
 
-TEST_CASE("the head's products by cuBLASLt keep the contract", "[cuda]") {
-  check_all(only(head_scenarios(), {"head", "head_backward"}), DType::f32);
-}
+TEST_CASE("the head's products by cuBLASLt keep the contract", "[cuda]") { check_all(heads(), DType::f32); }
 
 TEST_CASE("the head's products by cuBLASLt keep the contract in bf16", "[cuda]") {
-  check_all(only(head_scenarios(), {"head", "head_backward"}), DType::bf16);
+  check_all(heads(), DType::bf16);
 }
 
 TEST_CASE("a product by cuBLASLt makes the bits of the activation's own kernel", "[cuda]") {
