@@ -2,6 +2,10 @@
 # no such tests.
 if(GRISTMILL_HAS_CUDA)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cpp)
+  # The toolkit's own header and library, to be compared with ours.
+  get_filename_component(toolkit ${GRISTMILL_NVCC}/../.. ABSOLUTE)
+  set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/cuda/cublas_declarations_test.cpp PROPERTIES
+    COMPILE_OPTIONS "-isystem;${toolkit}/include" COMPILE_DEFINITIONS "GRISTMILL_TOOLKIT=\"${toolkit}\"")
   file(GLOB scenarios CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/runtime/*scenarios.cpp)
   add_executable(test_cuda ${sources} ${scenarios} runtime/lab.cpp)
   target_include_directories(test_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/runtime)
