@@ -117,6 +117,7 @@ class CudaDevice final : public Device {
   std::unique_ptr<Recording> record(const std::function<void()>& work) override {
     expect_whole();
     if (!options_.graphs || !gpu_.can_record()) return nullptr;
+    backend_.refresh_kept();  // what is rounded while it is recorded is rounded no sooner than it is replayed
     return std::make_unique<GpuRecording>(gpu_, backend_, work);
   }
 

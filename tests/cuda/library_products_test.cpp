@@ -185,6 +185,30 @@ TEST_CASE("a way to make a product is looked for once for each shape", "[cuda][e
   CHECK(use.products == 2);
 }
 
+TEST_CASE("products by cuBLASLt and weights that are kept for them are recorded and replayed", "[cuda]") {
+  const auto device = open_with_library(DType::bf16, kAll);
+  Lab lab(*device);
+  const View weight = lab.real(16, 24), a = lab.computed(20, 24), out = lab.real(20, 16);
+  const auto work = [&] { lab.backend().matmul({out, a, false, weight, true, false, true, {}, {}}); };
+  const auto now = [&] {
+    work();
+    return lab.read(out);
+  };
+  work();
+  lab.backend().fill(weight, 1);
+  const auto recording = device->record(work);
+  REQUIRE(recording != nullptr);
+  const auto first = now();
+  lab.backend().fill(out, 0);
+  recording->replay();
+  CHECK((lab.read(out) == first));
+  lab.backend().copy(weight, lab.real(16, 24));
+  recording->replay();
+  const auto second = lab.read(out);
+  CHECK((second != first));
+  CHECK((now() == second));
+}
+
 TEST_CASE("large products are those that gain, and that the library can make", "[cuda][emulator]") {
   cuda::Gpu gpu(emulator::emulated_driver(), emulator::add_gpu({}));
   const cuda::LibraryProducts library(gpu, &emulator::emulated_cublas(), DType::bf16, {}),
