@@ -7,8 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
+#include "called_alike.hpp"
 #include "cuda/cublas/cublas.hpp"
 #include "support/catch.hpp"
 
@@ -50,28 +50,7 @@ static_assert(offsetof(ours::CublasChoice, workspace) ==
 static_assert(offsetof(ours::CublasChoice, state) == offsetof(cublasLtMatmulHeuristicResult_t, state));
 static_assert(offsetof(ours::CublasChoice, waves) == offsetof(cublasLtMatmulHeuristicResult_t, wavesCount));
 
-/// What a call passes: the size of an integer, an enumeration or a pointer, and which of these two kinds.
-template <class One, class Other>
-constexpr bool kPassedAlike =
-    sizeof(One) == sizeof(Other) && std::is_pointer_v<One> ==
-                                        std::is_pointer_v<Other>&& std::is_floating_point_v<One> ==
-                                        std::is_floating_point_v<Other>;
-
-template <class One, class Other>
-struct CalledAlike : std::false_type {};
-template <class One, class Other, class... Ones, class... Others>
-struct CalledAlike<One (*)(Ones...), Other (*)(Others...)> {
-  static constexpr bool equal() {
-    if constexpr (sizeof...(Ones) == sizeof...(Others)) {
-      return kPassedAlike<One, Other> && (kPassedAlike<Ones, Others> && ...);
-    } else {
-      return false;
-    }
-  }
-  static constexpr bool value = equal();
-};
-template <class One, class Other>
-constexpr bool kCalledAlike = CalledAlike<One, Other>::value;
+using gristmill::runtime::test::kCalledAlike;
 
 static_assert(kCalledAlike<decltype(Cublas::status_string), decltype(&cublasLtGetStatusString)>);
 static_assert(kCalledAlike<decltype(Cublas::version), decltype(&cublasLtGetVersion)>);

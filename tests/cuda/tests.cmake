@@ -13,3 +13,9 @@ if(GRISTMILL_HAS_CUDA)
   catch_discover_tests(test_cuda TEST_PREFIX "cuda: "
     PROPERTIES LABELS emulator SKIP_REGULAR_EXPRESSION "\\[skipped\\]" TIMEOUT 600)
 endif()
+
+# As cublas_declarations_test.cpp: with the toolkit's header and stand-in for the driver.
+if(GRISTMILL_HAS_CUDA)
+  set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/cuda/driver_declarations_test.cpp PROPERTIES
+    COMPILE_OPTIONS "-isystem;${toolkit}/include" COMPILE_DEFINITIONS "GRISTMILL_TOOLKIT=\"${toolkit}\"")
+endif()
