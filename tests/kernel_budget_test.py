@@ -30,11 +30,12 @@ def elf_body(sections):
     return body + b"".join(table), len(body)
 
 
-def cubin(architecture, registers, shared, stack=0, compiler=b"V13.0.88", kernel=b"plain"):
+def cubin(architecture, registers, shared, stack=0, compiler=b"V13.0.88", kernel=b"plain", block=(64, 2, 1)):
     symbols = struct.pack("<IBBHQQ", 0, 0, 0, 0, 0, 0) + struct.pack("<IBBHQQ", 1, 18, 16, 5, 0, 0)
     info = struct.pack("<BBHII", 4, 0x2F, 8, 1, registers) + struct.pack("<BBHII", 4, 0x12, 8, 1, stack)
+    own = struct.pack("<BBH", 3, 0x1B, 255) + (struct.pack("<BBHIII", 4, 5, 12, *block) if block else b"")
     sections = [(b".strtab", 3, b"\0" + kernel + b"\0", None, 0), (b".symtab", 2, symbols, None, 1), (b".nv.info", 1, info, None, 2),
-                (b".nv.info." + kernel, 1, struct.pack("<BBHBBHIII", 3, 0x1B, 255, 4, 5, 12, 64, 2, 1), None, 2),
+                (b".nv.info." + kernel, 1, own, None, 2),
                 (b".text." + kernel, 1, b"code", None, 2), (b".nv.shared." + kernel, 8, b"", shared, 0),
                 (b".note.nv.tkinfo", 7, b"Cuda release, " + compiler + b"\0-arch " + architecture + b" -m 64", None, 0)]
     body, table = elf_body(sections)
@@ -82,6 +83,28 @@ def check_script(source, folder):
     yield from expect(0, "0 problems", fatbin(cubin(b"sm_80", 9, 0, kernel=b"dynamic")), "--update")
     if '"dynamic_shared": true' not in budget.read_text():
         yield "dynamic shared memory goes unseen"
+    yield from expect(0, "0 problems", good, "--update")
+    # A kernel that says no block: 9 registers a thread are 512 a warp, so that warps fill the multiprocessor.
+    program = folder / "build/bin/kernel-counters"
+    program.parent.mkdir()
+
+    def emulated(name, threads, sectors):
+        program.write_text(f"""#!/bin/sh\necho '{{"tiny/{name}": {{"sectors": {sectors}, "threads": {threads}}}}}'\n""")
+        program.chmod(0o755)
+
+    dynamic = fatbin(cubin(b"sm_80", 9, 0, kernel=b"dynamic", block=None))
+    emulated("dynamic", 32, 7)
+    yield from expect(0, "1 kernels, 0 problems", dynamic, "--update")
+    if '"emulated": {"sectors": 7, "threads": 32}' not in budget.read_text() or '"occupancy": 50' not in budget.read_text():
+        yield f"wrote {budget.read_text()}"
+    emulated("dynamic", 64, 8)
+    yield from expect(1, "emulated sectors: was 7, now 8\n.*emulated threads: was 32, now 64\n.*occupancy: was 50, now 100", dynamic)
+    emulated("plain", 64, 8)
+    yield from expect(2, "has other kernels", dynamic)
+    program.write_text("#!/bin/sh\necho a kernel is not launched >&2; exit 1\n")
+    yield from expect(2, "a kernel is not launched", dynamic)
+    program.unlink()
+    yield from expect(0, "counts is not looked at\n1 kernels, 0 problems", dynamic)
     yield from expect(0, "0 problems", good, "--update")
     yield from expect(0, "13.0.88's and the build 14.1.5's: comparing names only", fatbin(cubin(b"sm_80", 7, 0, 0, b"V14.1.5")))
     yield from expect(2, "tiny.fatbin: cut off", good[:-100])

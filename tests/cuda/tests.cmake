@@ -1,17 +1,35 @@
 # The CUDA backend on the emulated GPU, with the scenarios of tests/runtime. Without the CUDA compiler there are no kernels and
 # no such tests.
 if(GRISTMILL_HAS_CUDA)
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/*.cpp)
+  set(folder ${CMAKE_CURRENT_SOURCE_DIR}/cuda)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/runtime/*scenarios.cpp)
+  add_library(cuda_scenarios OBJECT ${sources} runtime/lab.cpp cuda/mutants/kernels.cpp)
+  target_include_directories(cuda_scenarios PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/runtime ${folder})
+  target_link_libraries(cuda_scenarios PUBLIC gristmill_test_support gristmill_runtime gristmill_cuda)
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cpp)
+  add_library(cuda_cases OBJECT ${sources})
   # The toolkit's own header and library, to be compared with ours.
   get_filename_component(toolkit ${GRISTMILL_NVCC}/../.. ABSOLUTE)
-  set_source_files_properties(${CMAKE_CURRENT_SOURCE_DIR}/cuda/cublas_declarations_test.cpp PROPERTIES
+  set_source_files_properties(${folder}/cublas_declarations_test.cpp PROPERTIES
     COMPILE_OPTIONS "-isystem;${toolkit}/include" COMPILE_DEFINITIONS "GRISTMILL_TOOLKIT=\"${toolkit}\"")
-  file(GLOB scenarios CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/runtime/*scenarios.cpp)
-  add_executable(test_cuda ${sources} ${scenarios} runtime/lab.cpp)
-  target_include_directories(test_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/runtime)
-  target_link_libraries(test_cuda PRIVATE gristmill_test_support gristmill_runtime gristmill_cuda)
+  target_link_libraries(cuda_cases PUBLIC cuda_scenarios)
+
+  add_executable(test_cuda $<TARGET_OBJECTS:cuda_cases> $<TARGET_OBJECTS:cuda_scenarios>)
+  target_link_libraries(test_cuda PRIVATE cuda_cases)
   catch_discover_tests(test_cuda TEST_PREFIX "cuda: "
     PROPERTIES LABELS emulator SKIP_REGULAR_EXPRESSION "\\[skipped\\]" TIMEOUT 600)
+
+  # Every kernel is launched, and costs what cuda/kernel-budget.json says.
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/counters/*.cpp)
+  add_executable(kernel-counters ${sources} $<TARGET_OBJECTS:cuda_scenarios>)
+  target_link_libraries(kernel-counters PRIVATE cuda_scenarios)
+  add_test(NAME "cuda: every kernel is launched" COMMAND kernel-counters)
+  set_tests_properties("cuda: every kernel is launched" PROPERTIES LABELS emulator TIMEOUT 300)
+
+  # The same cases over every mutant of the kernels.
+  add_executable(kernel-mutants ${folder}/mutants/cases.cpp ${folder}/mutants/main.cpp ${folder}/mutants/suite.cpp
+    ${folder}/mutants/sources.cpp $<TARGET_OBJECTS:cuda_cases> $<TARGET_OBJECTS:cuda_scenarios>)
+  target_link_libraries(kernel-mutants PRIVATE cuda_cases)
 endif()
 
 # As cublas_declarations_test.cpp: with the toolkit's header and stand-in for the driver.
