@@ -116,6 +116,12 @@ void* Gpu::allocate(size_t bytes) {
   return memory_.allocate(bytes);
 }
 
+void* Gpu::try_allocate(size_t bytes) {
+  refuse_recording("memory is asked for");
+  bind();
+  return memory_.try_allocate(bytes);
+}
+
 void Gpu::release(void* memory) {
   if (memory == nullptr) return;
   if (recording_) {

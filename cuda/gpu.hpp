@@ -45,6 +45,7 @@ class Gpu {
 
   /// As MemoryArena's; null may be released. While work is recorded allocate() is Error{internal}.
   void* allocate(size_t bytes);
+  void* try_allocate(size_t bytes);
   void release(void* memory);
   void renew(void* memory, size_t bytes);
   /// How often memory was given back: pointers from before may be void.

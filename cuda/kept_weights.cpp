@@ -65,11 +65,12 @@ KeptWeights::Copy* KeptWeights::get(const Weight& weight) {
   if (known != kept_.end()) return &known->second;
   if (full_ || gpu_.is_recording()) return nullptr;
   const auto bytes = static_cast<size_t>(weight.copy_bytes());
-  if (gpu_.free_bytes() < bytes + kSpare) {
+  char* const memory =
+      gpu_.free_bytes() < bytes + kSpare ? nullptr : static_cast<char*>(gpu_.try_allocate(bytes));
+  if (memory == nullptr) {
     full_ = true;
     return nullptr;
   }
-  auto* const memory = static_cast<char*>(gpu_.allocate(bytes));
   Copy& copy = kept_[key];
   copy.data = memory;
   bytes_ += weight.copy_bytes();

@@ -35,8 +35,14 @@ MemoryArena::~MemoryArena() {
 }
 
 void* MemoryArena::allocate(size_t bytes) {
+  void* memory = try_allocate(bytes);
+  if (memory == nullptr) refuse(bytes);
+  return memory;
+}
+
+void* MemoryArena::try_allocate(size_t bytes) {
   constexpr size_t kMost = size_t{1} << 60;
-  if (bytes > kMost) refuse(bytes);
+  if (bytes > kMost) return nullptr;
   const size_t gap = driver_.show_async == nullptr ? 0 : kGap;
   const size_t size = rounded(std::max<size_t>(bytes, 1) + gap, kAlignment);
   const bool large = size > kLargeAbove;
@@ -47,7 +53,7 @@ void* MemoryArena::allocate(size_t bytes) {
     if (add_chunk_of(size, large)) begin = take(size, large);
   }
   if (begin == 0) begin = take(size, !large);
-  if (begin == 0) refuse(bytes);
+  if (begin == 0) return nullptr;
   if (driver_.show_async != nullptr) {
     check(driver_, driver_.show_async(begin, bytes, stream_), "showing memory");
   }

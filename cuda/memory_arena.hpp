@@ -35,6 +35,8 @@ class MemoryArena {
   /// A piece with undefined content, aligned to 256 bytes. Error{device} that says how much was asked for and
   /// what is free.
   void* allocate(size_t bytes);
+  /// The same, but null if there is no room.
+  void* try_allocate(size_t bytes);
   /// Takes a piece back; work on the stream may still use it, other streams must have been joined. Error
   /// {internal} for what is no piece.
   void release(void* memory);

@@ -80,6 +80,10 @@ def on_emulator(work):
 def with_driver(work, name, major):
     """The environment of a machine with a GPU of that name, as far as gpu-check looks."""
     (work / "driver.c").write_text(DRIVER)
+    (work / "cublas.c").write_text("unsigned long cublasLtGetVersion(void) { return 130100; }\n")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", work / "libcublasLt.so.13", work / "cublas.c"], check=True)
+    (work / "nccl.c").write_text("int ncclGetVersion(int* v) { *v = 22809; return 0; }\n")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", work / "libnccl.so.2", work / "nccl.c"], check=True)
     subprocess.run(["cc", "-w", "-shared", "-fPIC", f'-DNAME="{name}"', f"-DMAJOR={major}", "-o", work / "libcuda.so.1", work / "driver.c"], check=True)
     return {"LD_LIBRARY_PATH": str(work), "PATH": f"{work}:{os.environ['PATH']}"}
 
@@ -96,6 +100,7 @@ def on_pretended_gpu(work):
     assert "EMULATED" not in text and ", 0 failed" in text, text
     assert document["facts"]["clocks.sm"] == "1980 MHz" and document["facts"]["driver_version"] == "580.1", document["facts"]
     assert document["facts"]["compute_capability"] == "9.0" and document["facts"]["cuda_of_driver"] == "13.0", document["facts"]
+    assert document["facts"]["cublasLt"] == "libcublasLt.so.13, version 130100" and document["facts"]["nccl"] == "libnccl.so.2, version 22809"
     assert sum(result["stage"].startswith("compute-sanitizer") for result in document["results"]) == 20, text
     figures = document["figures"]["training.llama_tiny.bf16"]
     assert figures["tokens_per_s"] > 0 and figures["peak_by_datasheet"] == 989e12 and figures["mfu"] >= 0, figures

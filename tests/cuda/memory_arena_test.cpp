@@ -135,6 +135,8 @@ TEST_CASE("memory that runs short comes from chunks that are free, and is refuse
   CHECK_THAT(said, test::contains("the GPU has no 105 MB left: 84 MB are free"));
   CHECK_THAT(said, test::contains("are free, of which"));
   CHECK_THAT(said, test::contains("in pieces of at most 67 MB"));
+  CHECK(gpu.try_allocate(100 * kMegabyte) == nullptr);
+  CHECK(gpu.try_allocate(SIZE_MAX) == nullptr);
   CHECK_THROWS_AS(gpu.allocate(SIZE_MAX), Error);
   gpu.release(larger);
   CHECK_NOTHROW(gpu.release(gpu.allocate(100 * kMegabyte)));
