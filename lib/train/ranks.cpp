@@ -51,7 +51,7 @@ Ranks::Ranks(runtime::Collective& collective, runtime::Device& device, std::vect
 }
 
 model::Residence Ranks::gradient_residence() const {
-  return size() > 1 && options_.zero == 2 ? model::Residence::turns : model::Residence::whole;
+  return takes_turns() ? model::Residence::turns : model::Residence::whole;
 }
 
 /// Of the bucket that an element of the arena stands in.
@@ -78,13 +78,15 @@ void Ranks::begin_round(int64_t contributors, bool is_last) {
   left_ = exchanges_ ? buckets_.size() : 0;
 }
 
-void Ranks::clear(size_t bucket) { device_->backend().fill(values_of(*gradients_, bucket), 0); }
+void Ranks::clear(runtime::View gradients) { device_->backend().fill(gradients, 0); }
 
-/// What was exchanged last has had the time of this bucket's backward pass; its place, which with turns is
-/// the next bucket's, becomes free before this exchange begins and keeps all behind it waiting.
+/// With turns, what was exchanged last has had the time of this bucket's backward pass; its place is the next
+/// bucket's, and becomes free before this exchange begins and keeps all behind it waiting.
 void Ranks::exchange(size_t bucket) {
-  exchange_->wait();
-  if (bucket + 1 < buckets_.size()) clear(bucket + 1);
+  if (takes_turns()) {
+    exchange_->wait();
+    if (bucket + 1 < buckets_.size()) clear(values_of(*gradients_, bucket + 1));
+  }
   const Bucket& of = buckets_[bucket];
   const runtime::View values = values_of(*gradients_, bucket);
   const runtime::View sum = sum_.view().col_range(of.sum, of.summed[index(rank())].size);
@@ -105,7 +107,7 @@ std::vector<double> Ranks::end_round(std::span<const double> values) {
   while (left_ > 0) exchange(--left_);
   if (exchanges_) {
     exchange_->wait();
-    clear(0);
+    clear(takes_turns() ? values_of(*gradients_, 0) : gradients_->all());
   }
   exchanges_ = false;
   return in_order(contributors_, values);

@@ -102,7 +102,8 @@ class Ranks {
   void exchange(size_t bucket);
   /// Of all ranks' blocks, rank behind rank.
   std::vector<double> squares_of_blocks();
-  void clear(size_t bucket);
+  void clear(runtime::View gradients);
+  bool takes_turns() const { return size() > 1 && options_.zero == 2; }
 
   runtime::Collective* collective_;
   runtime::Device* device_;

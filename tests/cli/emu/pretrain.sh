@@ -15,6 +15,7 @@ both() {  # NAME OPTION…
 }
 both bf16 --dtype bf16 $shape --qk-norm
 both fp32 --dtype fp32 $shape --optimizer muon
+both bf16-weights --dtype bf16 --weights bf16 $shape
 both gpt2 --dtype bf16 --model-config gpt2.json --recompute block
 both experts --dtype bf16 $shape --experts 4 --hidden-dim 48 --aux-loss-weight 0.01 --router-z-loss 1e-3
 # The same bytes in every run, and resumed.
@@ -23,8 +24,13 @@ for file in model.safetensors optimizer.safetensors; do cmp bf16-$gpu/checkpoint
 rm -r again/checkpoints/step-10
 pretrain -q -j1 --device $gpu --run-dir again --dtype bf16 $shape --qk-norm $steps --checkpoint-every 4 --resume t.tok.zst
 cmp bf16-$gpu/checkpoints/step-10/model.safetensors again/checkpoints/step-10/model.safetensors
-# Two ranks are one rank with two rounds, bit for bit.
+# Two ranks are one rank with two rounds, bit for bit, at both stages of ZeRO.
+figures() { grep -o '"\(loss\|grad_norm\)":[^,}]*' "$1"/metrics.jsonl; }
 if [ $gpu = emu ] && command -v mpirun >/dev/null; then
-  "$GRISTMILL_SOURCE/tests/support/ranks" 2 pretrain -q -j1 --device emu --run-dir ranks --dtype bf16 $shape --qk-norm $steps t.tok.zst
-  cmp bf16-emu/checkpoints/step-10/model.safetensors ranks/checkpoints/step-10/model.safetensors
+  for zero in 1 2; do
+    "$GRISTMILL_SOURCE/tests/support/ranks" 2 pretrain -q -j1 --device emu --run-dir zero-$zero --zero $zero --deterministic-reduce --dtype bf16 $shape \
+      --qk-norm $steps t.tok.zst
+    for file in model.safetensors optimizer.safetensors; do cmp bf16-emu/checkpoints/step-10/$file zero-$zero/checkpoints/step-10/$file; done
+    cmp <(figures bf16-emu) <(figures zero-$zero)
+  done
 fi
