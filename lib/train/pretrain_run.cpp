@@ -218,7 +218,10 @@ void pretrain_on(runtime::Collective& collective, const PretrainRunOptions& give
       config.experts > 0 ? str(", ", config.active_parameter_count(), " active a token") : std::string(),
       ", vocabulary ", config.vocab_size, ", context ", config.context, "), ", count, " tokens, ",
       objective.total_steps(), " steps on ", device->name(),
-      ranks.size() > 1 ? str(", ", ranks.size(), " ranks (", collective.name(), ")") : std::string());
+      ranks.size() > 1
+          ? str(", ", ranks.size(), " ranks (", collective.name(), "), ZeRO ", options.ranks.zero,
+                ranks.keeps_order() ? "" : ", gradients added in no fixed order")
+          : std::string());
   run(objective, options.train, options.record(), tokenizer);
 }
 

@@ -51,6 +51,8 @@ class Ranks {
   int size() const { return collective_->size(); }
   /// True of the rank that writes, logs and reports for all.
   bool is_first() const { return rank() == 0; }
+  /// Whether gradients are added in the order of the micro-batches.
+  bool keeps_order() const { return keeps_order_; }
   /// What this rank owns of the arena, a range a bucket.
   std::vector<runtime::Range> own() const { return owned_by(ownership_, rank()); }
   /// How the model of this rank is to hold its gradients.
@@ -111,7 +113,7 @@ class Ranks {
   std::unique_ptr<runtime::ArenaExchange> exchange_;
   std::vector<Ownership> ownership_;
   std::vector<Bucket> buckets_;
-  bool keeps_order_;         ///< of the micro-batches
+  bool keeps_order_;
   runtime::Buffer sum_;      ///< of the step's gradients, bucket behind bucket; absent with one rank
   runtime::Buffer squares_;  ///< f64, one a block that begins in the own part
 

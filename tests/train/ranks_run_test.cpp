@@ -125,8 +125,8 @@ TEST_CASE("a run on several ranks ends in the bytes of a run on one, at every st
         of.ranks = ranks;
         of.zero = zero;
         run(of);
-        CHECK(test::checkpoint_bytes(of.train.run_dir, 12) == alone);
-        CHECK(test::steady_metrics(of.train.run_dir) == metrics);
+        CHECK((test::checkpoint_bytes(of.train.run_dir, 12) == alone));
+        CHECK((test::steady_metrics(of.train.run_dir) == metrics));
       }
     }
   }
@@ -155,12 +155,12 @@ TEST_CASE("a run goes on with any number of ranks and any stage of ZeRO", "[trai
       of.train.resume = true;
     };
     go_on(3, 2, 0);
-    CHECK(test::checkpoint_bytes(of.train.run_dir, 4) == test::checkpoint_bytes(alone.train.run_dir, 4));
+    CHECK((test::checkpoint_bytes(of.train.run_dir, 4) == test::checkpoint_bytes(alone.train.run_dir, 4)));
     go_on(2, 1, 4);
-    CHECK(test::checkpoint_bytes(of.train.run_dir, 8) == test::checkpoint_bytes(alone.train.run_dir, 8));
+    CHECK((test::checkpoint_bytes(of.train.run_dir, 8) == test::checkpoint_bytes(alone.train.run_dir, 8)));
     go_on(1, 2, 8);
-    CHECK(test::checkpoint_bytes(of.train.run_dir, 12) == test::checkpoint_bytes(alone.train.run_dir, 12));
-    CHECK(test::steady_metrics(of.train.run_dir) == test::steady_metrics(alone.train.run_dir));
+    CHECK((test::checkpoint_bytes(of.train.run_dir, 12) == test::checkpoint_bytes(alone.train.run_dir, 12)));
+    CHECK((test::steady_metrics(of.train.run_dir) == test::steady_metrics(alone.train.run_dir)));
   }
 }
 

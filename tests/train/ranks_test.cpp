@@ -218,7 +218,7 @@ TEST_CASE("a step on several ranks has the gradients, the norm and the sums of o
         for (const bool whole : {false, true}) {
           const auto together = run_steps({count, {zero}, whole ? IsWhole(matrices_whole) : nothing_whole},
                                           micro_batches, table);
-          CHECK(in_tensors(together.gradients, table) == in_tensors(alone.gradients, table));
+          CHECK((in_tensors(together.gradients, table) == in_tensors(alone.gradients, table)));
           CHECK(together.values == alone.values);
           CHECK(together.norm == alone.norm);
         }
@@ -248,7 +248,7 @@ TEST_CASE("an exchange with an order of its own adds once a step at stage 1 and 
     setup.options.deterministic_reduce = true;
     const auto in_order = run_steps(setup, 7, table);
     CHECK(in_order.sums == 0);
-    CHECK(in_tensors(in_order.gradients, table) == in_tensors(alone.gradients, table));
+    CHECK((in_tensors(in_order.gradients, table) == in_tensors(alone.gradients, table)));
     CHECK(in_order.norm == alone.norm);
   }
 }
@@ -272,8 +272,8 @@ TEST_CASE("parameters that one rank changed reach all, and a flag of one is ever
     flags[me] = (ranks.any(ranks.rank() == 2) ? 1 : 0) + (ranks.any(false) ? 10 : 0);
     ranks.meet();
   });
-  CHECK(found[0] == found[1]);
-  CHECK(found[0] == found[2]);
+  CHECK((found[0] == found[1]));
+  CHECK((found[0] == found[2]));
   for (const auto& bucket : ownership) {
     for (size_t rank = 0; rank < 3; ++rank) {
       const auto own = bucket.owned[rank];
