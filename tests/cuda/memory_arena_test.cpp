@@ -212,3 +212,23 @@ TEST_CASE("without an arena each piece is the driver's, and giving it back waits
   CHECK(launches_of("fill") == 1);
   CHECK(small.gpu.free_bytes() == kMemory);
 }
+
+TEST_CASE("where nobody watches accesses pieces lie side by side", "[cuda][emulator]") {
+  cuda::Driver plain = emulator::emulated_driver();
+  plain.show_async = nullptr;
+  plain.hide_async = nullptr;
+  cuda::Gpu gpu(plain, emulator::add_gpu({0, 1, kMemory}));
+  char* first = static_cast<char*>(gpu.allocate(200));
+  char* second = static_cast<char*>(gpu.allocate(256));
+  char* third = static_cast<char*>(gpu.allocate(1));
+  CHECK(second == first + 256);
+  CHECK(third == second + 256);
+  CHECK(gpu.free_bytes() == kMemory - 768);
+  gpu.set_bytes(first, 1, 768);
+  gpu.release(first);
+  gpu.release(second);
+  CHECK(gpu.allocate(500) == first);
+  std::vector<unsigned char> content(256);
+  gpu.read(content.data(), third, 256);
+  CHECK(content == std::vector<unsigned char>(256, 1));
+}

@@ -1,7 +1,9 @@
-// Stochastic rounding on the emulated GPU: the CPU's random bits.
+// Stochastic rounding on a GPU: the CPU's random bits.
 
+#include <memory>
 #include <vector>
 
+#include "parity.hpp"
 #include "runtime/backend.hpp"
 #include "runtime/device.hpp"
 #include "support/catch.hpp"
@@ -12,9 +14,8 @@ namespace {
 
 /// Three steps on a matrix in a wider one; parameters are powers of two, and steps a third of the distance to
 /// the next number, so that both devices round the same value.
-std::vector<double> trained(const char* name) {
+std::vector<double> trained(const std::unique_ptr<Device>& device) {
   constexpr int64_t kRows = 5, kCols = 70, kGap = 3;
-  const auto device = open_device(name, 1, DType::bf16);
   const Buffer p(*device, DType::bf16, kRows, kCols + kGap), m(*device, DType::f32, kRows, kCols),
       v(*device, DType::f32, kRows, kCols), g(*device, DType::f32, kRows, kCols);
   write_real(*device, p.view(), std::vector<double>(kRows * (kCols + kGap), 1.0));
@@ -31,8 +32,8 @@ std::vector<double> trained(const char* name) {
 
 }  // namespace
 
-TEST_CASE("bf16 parameters are rounded on the emulated GPU as on the CPU", "[cuda]") {
-  const auto gpu = trained("emu");
-  CHECK(gpu == trained("cpu"));
+TEST_CASE("bf16 parameters are rounded on a GPU as on the CPU", "[cuda]") {
+  const auto gpu = trained(test::open_parity_device(1, DType::bf16));
+  CHECK(gpu == trained(open_device("cpu", 1, DType::bf16)));
   CHECK(std::vector<double>(gpu.size(), 1.0) != gpu);
 }
