@@ -87,10 +87,11 @@ int main(int argc, char** argv) {
     }
     train::report_memory(align::plan_tuning(start.config, extent, loop),
                          train::memory_limit(*device, loop.memory_limit));
-    const auto policy = model::load_model(*device, start.path);
+    const auto policy = model::load_model(*device, start.path, model::Head::language, 1, loop.weights);
 
     // Before training and before a resumed checkpoint is loaded, the policy is the reference.
-    auto frozen = other ? model::load_model(*device, other->path) : nullptr;
+    auto frozen =
+        other ? model::load_model(*device, other->path, model::Head::language, 1, loop.weights) : nullptr;
     auto& reference = other ? *frozen : *policy;
     auto references = align::reference_log_probs(reference, pairs, options.micro_batch_tokens);
     auto held_references = align::reference_log_probs(reference, held, options.micro_batch_tokens);

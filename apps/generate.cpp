@@ -64,9 +64,10 @@ int main(int argc, char** argv) {
   tool.option("--tokenizer", tokenizer, "tokenizer.json in place of the model's own");
   tool.choice("--dtype", compute, {{"fp32", runtime::DType::f32}, {"bf16", runtime::DType::bf16}},
               "arithmetic; bf16 is faster and rounds to 8 bits what stands between products");
-  tool.choice("--weights", weights,
-              {{"real", model::WeightStorage::real}, {"int8", model::WeightStorage::int8}},
-              "matrices as they are, or rounded to int8 with a scale a row: less memory, faster tokens");
+  tool.choice(
+      "--weights", weights, model::kWeightStorages,
+      "as they are, in bf16 (with --dtype bf16), or matrices in int8 with a scale a row: less memory, faster "
+      "tokens");
   tool.group("Prompts");
   tool.option("--prompt", prompt, "one prompt, in place of records");
   tool.option("--prompt-ids", prompt_ids, "one prompt as ids, 1,2,3; needs no tokenizer");

@@ -79,10 +79,12 @@ int main(int argc, char** argv) {
     auto prompts = align::load_prompts(data, chat, room, stats);
     train::report_memory(align::plan_ppo(start.config, judge.config, prompts, options, loop),
                          train::memory_limit(*device, loop.memory_limit));
-    const auto policy = model::load_model(*device, start.path),
-               reference = model::load_model(*device, start.path),
-               reward = model::load_model(*device, judge.path, model::Head::scalar),
-               critic = model::load_model(*device, judge.path, model::Head::scalar);
+    const auto load = [&](const std::string& path, model::Head head) {
+      return model::load_model(*device, path, head, 1, loop.weights);
+    };
+    const auto policy = load(start.path, model::Head::language),
+               reference = load(start.path, model::Head::language),
+               reward = load(judge.path, model::Head::scalar), critic = load(judge.path, model::Head::scalar);
     Json record = train::to_json(loop);
     record["about"]["tool"] = "ppo";
     align::put(options, record);

@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
     const auto extent = align::tuning_extent(pairs, held, options);
     train::report_memory(align::plan_tuning(config, extent, loop),
                          train::memory_limit(*device, loop.memory_limit));
-    const auto reward = model::load_model(*device, start.path, model::Head::scalar, loop.seed);
+    const auto reward = model::load_model(*device, start.path, model::Head::scalar, loop.seed, loop.weights);
 
     Json record = train::to_json(loop);
     record["about"]["tool"] = "reward-train";

@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
     const auto extent = align::tuning_extent(examples, held, options);
     train::report_memory(align::plan_tuning(start.config, extent, loop),
                          train::memory_limit(*device, loop.memory_limit));
-    const auto policy = model::load_model(*device, start.path);
+    const auto policy = model::load_model(*device, start.path, model::Head::language, 1, loop.weights);
 
     Json record = train::to_json(loop);
     record["about"]["tool"] = "sft";

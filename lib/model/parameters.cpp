@@ -253,6 +253,10 @@ int64_t arena_size(const std::vector<ParameterInfo>& table, Residence residence)
 }
 
 ParameterSet::ParameterSet(runtime::Device& device, std::vector<ParameterInfo> table, Residence residence)
+    : ParameterSet(device, std::move(table), residence, device.real()) {}
+
+ParameterSet::ParameterSet(runtime::Device& device, std::vector<ParameterInfo> table, Residence residence,
+                           runtime::DType type)
     : device_(&device), table_(std::move(table)), by_name_(table_.size()) {
   std::iota(by_name_.begin(), by_name_.end(), size_t{0});
   std::sort(by_name_.begin(), by_name_.end(),
@@ -262,7 +266,7 @@ ParameterSet::ParameterSet(runtime::Device& device, std::vector<ParameterInfo> t
     if (info.storage != Storage::real)
       bytes = std::max(bytes, info.offset + runtime::int8_bytes(info.rows, info.cols));
   }
-  arena_ = runtime::Buffer(device, device.real(), 1, arena_size(table_, residence));
+  arena_ = runtime::Buffer(device, type, 1, arena_size(table_, residence));
   if (bytes > 0) int8_ = runtime::Buffer(device, runtime::DType::i8, 1, bytes);
   if (residence == Residence::whole || table_.empty()) return;
   const auto buckets = buckets_of(table_);

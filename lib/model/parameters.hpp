@@ -61,8 +61,12 @@ int64_t arena_size(const std::vector<ParameterInfo>& table, Residence residence 
 /// A set of tensors over one table: weights, or gradients, or an optimizer's moments.
 class ParameterSet {
  public:
+  /// What is held as numbers is of the device's real() type.
   ParameterSet(runtime::Device& device, std::vector<ParameterInfo> table,
                Residence residence = Residence::whole);
+  /// Or of `type`: real() or compute().
+  ParameterSet(runtime::Device& device, std::vector<ParameterInfo> table, Residence residence,
+               runtime::DType type);
 
   const std::vector<ParameterInfo>& table() const { return table_; }
   size_t size() const { return table_.size(); }
@@ -75,6 +79,7 @@ class ParameterSet {
   runtime::View region(int64_t first, int64_t size) const;
   /// All that is in memory, 1 × n, padding included (padding stays zero): without turns, the table's arena.
   runtime::View all() const;
+  runtime::DType type() const { return arena_.view().dtype; }
   /// The arena of what is held in int8, in bytes.
   runtime::View int8_arena() const { return int8_.view(); }
   runtime::Device& device() const { return *device_; }

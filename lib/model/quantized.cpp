@@ -52,9 +52,15 @@ void write_values(ParameterSet& parameters, size_t index, std::span<const Value>
 
 }  // namespace
 
+runtime::DType number_type(const runtime::Device& device, WeightStorage storage) {
+  if (storage != WeightStorage::bf16) return device.real();
+  if (device.compute() == runtime::DType::bf16) return runtime::DType::bf16;
+  fail(Kind::usage, "weights in bf16 go with arithmetic in bf16: add --dtype bf16");
+}
+
 std::vector<ParameterInfo> stored_table(const Config& config, WeightStorage storage) {
   auto table = parameter_table(config);
-  if (storage == WeightStorage::real) return table;
+  if (storage != WeightStorage::int8) return table;
   int64_t next = 0, next_byte = 0;
   for (auto& info : table) {
     info.storage = int8_storage(info);

@@ -62,7 +62,7 @@ class SafetensorsWriter {
   void add(const std::string& name, const std::vector<int64_t>& shape, Values<float> values,
            StoredType type = StoredType::f32);
   void add(const std::string& name, const std::vector<int64_t>& shape, Values<double> values);
-  /// A dense view of real numbers.
+  /// A dense view of real numbers, or of bf16.
   void add(const std::string& name, const std::vector<int64_t>& shape, runtime::Device& device,
            runtime::ConstView values, StoredType type = StoredType::f32);
   void set_metadata(const std::string& key, const std::string& value);

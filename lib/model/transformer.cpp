@@ -99,7 +99,7 @@ struct Transformer::State {
   State(Device& device_, const Config& config_, WeightStorage storage)
       : device(device_),
         config(config_),
-        parameters(device, stored_table(config, storage)),
+        parameters(device, stored_table(config, storage), Residence::whole, number_type(device, storage)),
         embedding(parameter_index(parameters,
                                   base_name(config, "model.embed_tokens.weight", "transformer.wte.weight"))),
         final_norm(parameters, base_name(config, "model.norm", "transformer.ln_f"), config.norm_epsilon),

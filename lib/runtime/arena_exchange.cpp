@@ -24,8 +24,8 @@ Range piece(Range range, int64_t step, int64_t length) {
 
 /// Cuts ranges into pieces that together stay within kPieces; all ranks count the same number of steps.
 struct Steps {
-  Steps(int ranks, std::span<const Range> ranges, DType real) {
-    length = std::max(kLeast, kPieces / std::max(1, ranks - 1)) / static_cast<int64_t>(size_of(real));
+  Steps(int ranks, std::span<const Range> ranges, DType type) {
+    length = std::max(kLeast, kPieces / std::max(1, ranks - 1)) / static_cast<int64_t>(size_of(type));
     for (const Range& range : ranges) count = std::max(count, (range.size + length - 1) / length);
   }
   int64_t length = 0, count = 0;
@@ -48,7 +48,7 @@ class HostArenaExchange final : public ArenaExchange {
 
  private:
   void check(std::span<const Range> ranges, ConstView arena) const;
-  std::span<std::byte> place(std::vector<std::byte>& buffer, Range range);
+  static std::span<std::byte> place(std::vector<std::byte>& buffer, Range range, DType type);
   std::span<const std::byte> read(ConstView arena, Range range, std::vector<std::byte>& buffer);
   void add_received(View sum, std::span<const std::byte> received);
 
@@ -67,15 +67,15 @@ void HostArenaExchange::check(std::span<const Range> ranges, ConstView arena) co
 }
 
 /// Room for a range in a buffer, which only grows.
-std::span<std::byte> HostArenaExchange::place(std::vector<std::byte>& buffer, Range range) {
-  const size_t bytes = index(range.size) * size_of(device_->real());
+std::span<std::byte> HostArenaExchange::place(std::vector<std::byte>& buffer, Range range, DType type) {
+  const size_t bytes = index(range.size) * size_of(type);
   if (buffer.size() < bytes) buffer.resize(bytes);
   return std::span(buffer).first(bytes);
 }
 
 std::span<const std::byte> HostArenaExchange::read(ConstView arena, Range range,
                                                    std::vector<std::byte>& buffer) {
-  const auto to = place(buffer, range);
+  const auto to = place(buffer, range, arena.dtype);
   if (!to.empty()) device_->read(to.data(), arena.col_range(range.first, range.size).data, to.size());
   return to;
 }
@@ -93,7 +93,7 @@ void HostArenaExchange::add_in_order(View sum, ConstView values, std::span<const
   const auto count = index(ranks_->size()), me = index(ranks_->rank());
   const auto from = index(std::min<int64_t>(contributors, ranks_->size()));
   if (sum.cols != ranges[me].size) fail(Kind::internal, "a sum is as long as its range");
-  const Steps steps(ranks_->size(), ranges, device_->real());
+  const Steps steps(ranks_->size(), ranges, values.dtype);
   for (int64_t step = 0; step < steps.count; ++step) {
     Collective::Parts out(count);
     Collective::Places in(count);
@@ -101,7 +101,7 @@ void HostArenaExchange::add_in_order(View sum, ConstView values, std::span<const
       if (q != me) out[q] = read(values, piece(ranges[q], step, steps.length), sent_[q]);
     const Range mine = piece(ranges[me], step, steps.length);
     for (size_t p = 0; p < from; ++p)
-      if (p != me) in[p] = place(received_[p], mine);
+      if (p != me) in[p] = place(received_[p], mine, values.dtype);
     ranks_->exchange(out, in);
     if (mine.size == 0) continue;
     const View to = sum.col_range(mine.first - ranges[me].first, mine.size);
@@ -115,13 +115,13 @@ void HostArenaExchange::add_in_order(View sum, ConstView values, std::span<const
 void HostArenaExchange::share(View values, std::span<const Range> ranges) {
   check(ranges, values);
   const auto count = index(ranks_->size()), me = index(ranks_->rank());
-  const Steps steps(ranks_->size(), ranges, device_->real());
+  const Steps steps(ranks_->size(), ranges, values.dtype);
   for (int64_t step = 0; step < steps.count && count > 1; ++step) {
     Collective::Parts out(count, read(values, piece(ranges[me], step, steps.length), sent_[me]));
     Collective::Places in(count);
     out[me] = {};
     for (size_t p = 0; p < count; ++p)
-      if (p != me) in[p] = place(received_[p], piece(ranges[p], step, steps.length));
+      if (p != me) in[p] = place(received_[p], piece(ranges[p], step, steps.length), values.dtype);
     ranks_->exchange(out, in);
     for (size_t p = 0; p < count; ++p) {
       const Range theirs = piece(ranges[p], step, steps.length);

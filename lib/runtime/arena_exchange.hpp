@@ -34,8 +34,8 @@ class ArenaExchange {
   /// The same of all ranks, added in an order of the library's: cheaper where that has one.
   virtual void add(View sum, ConstView values, std::span<const Range> ranges) = 0;
 
-  /// Fills `values` (1 × n) with every range from the rank it belongs to: values[ranges[q]] of rank q. The
-  /// ranges do not overlap.
+  /// Fills `values` (1 × n, of any type) with every range from the rank it belongs to: values[ranges[q]] of
+  /// rank q. The ranges do not overlap.
   virtual void share(View values, std::span<const Range> ranges) = 0;
 
   /// What is enqueued on the device from here on comes after all exchanges that were begun.

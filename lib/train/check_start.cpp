@@ -32,6 +32,12 @@ void check(const TrainOptions& options) {
   not_below_zero("--checkpoint-every", options.checkpoint_every);
   not_below_zero("--validate-every", options.validate_every);
   not_below_zero("--keep-checkpoints", options.keep_checkpoints);
+  if (options.weights != model::WeightStorage::real) {
+    if (options.compute != runtime::DType::bf16)
+      fail(Kind::usage, "--weights bf16 goes with arithmetic in bf16: add --dtype bf16");
+    if (options.optimizer == OptimizerKind::muon)
+      fail(Kind::usage, "--optimizer muon updates weights in fp32 only; leave --weights bf16 away");
+  }
   if (!(options.skip_outliers >= 0)) fail(Kind::usage, "--skip-outliers must not be below 0 (0 = off)");
 }
 

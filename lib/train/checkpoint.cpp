@@ -66,7 +66,9 @@ std::string save_checkpoint(const std::string& run_dir, const std::vector<Object
     const fs::path folder = trainee_folder(temporary, trainees, i);
     if (writes) {
       make_folder(folder);
-      model::save_model(*trainees[i].model, folder.string(), tokenizer);
+      const bool narrow = trainees[i].model->parameters().type() == runtime::DType::bf16;
+      model::save_model(*trainees[i].model, folder.string(), tokenizer,
+                        {.type = narrow ? model::StoredType::bf16 : model::StoredType::f32});
     }
     optimizers[i].save((folder / "optimizer.safetensors").string());
   }

@@ -20,6 +20,8 @@ const Names<model::Recompute> kRecompute = {
     {"none", model::Recompute::none}, {"norms", model::Recompute::norms}, {"block", model::Recompute::block}};
 const Names<runtime::DType> kTypes = {{"fp32", runtime::DType::f32}, {"bf16", runtime::DType::bf16}};
 
+const Names<model::WeightStorage> kWeights = {{"fp32", model::WeightStorage::real},
+                                              {"bf16", model::WeightStorage::bf16}};
 const Names<model::StoredType> kStoredTypes = {
     {"fp32", model::StoredType::f32}, {"bf16", model::StoredType::bf16}, {"fp16", model::StoredType::f16}};
 
@@ -42,7 +44,11 @@ void add_run_flags(cli::Tool& tool, TrainOptions& options) {
   tool.option("--keep-checkpoints", options.keep_checkpoints, "newest checkpoints to keep; 0 = all");
   tool.option("--validate-every", options.validate_every, "steps between validations; 0 = only at the end");
   tool.choice("--dtype", options.compute, kTypes,
-              "arithmetic of products and activations; weights and their updates are always fp32");
+              "arithmetic of products and activations; sums and updates are always fp32");
+  tool.choice(
+      "--weights", options.weights, kWeights,
+      "bf16 = half the memory for weights; each update is rounded up or down at random, so that small "
+      "ones add up; goes with --dtype bf16");
   tool.choice("--recompute", options.recompute, kRecompute,
               "what the backward pass computes anew: saves memory, costs time, changes no bit");
   tool.size_option("--memory-limit", options.memory_limit,
@@ -88,6 +94,7 @@ void read_train_flags(const cli::Tool& tool, TrainOptions& options) {
 Json to_json(const TrainOptions& options) {
   Json json = Json::object();
   json["dtype"] = name_of(kTypes, options.compute);
+  json["weights"] = name_of(kWeights, options.weights);
   json["recompute"] = name_of(kRecompute, options.recompute);
   json["optimizer"] = name_of(kOptimizers, options.optimizer);
   json["lr"] = options.learning_rate;

@@ -130,6 +130,7 @@ OwnedBytes most_owned_bytes(const std::vector<ParameterInfo>& table, const Memor
 MemoryPlanOptions memory_options(const TrainOptions& options) {
   MemoryPlanOptions plan;
   plan.compute = options.compute;
+  if (options.weights == model::WeightStorage::bf16) plan.weights = runtime::DType::bf16;
   plan.recompute = options.recompute;
   plan.optimizer = options.optimizer;
   return plan;
@@ -156,7 +157,8 @@ void MemoryPlan::add(const std::string& model, const MemoryPlan& plan) {
 
 MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& options) {
   const auto table = model::parameter_table(config);
-  const uint64_t real = runtime::size_of(options.real), parameters = elements(table) * real;
+  const uint64_t real = runtime::size_of(options.real),
+                 parameters = elements(table) * runtime::size_of(options.weights);
   const auto residence =
       options.ranks > 1 && options.zero == 2 ? model::Residence::turns : model::Residence::whole;
   const OwnedBytes owned = most_owned_bytes(table, options);
@@ -182,7 +184,7 @@ MemoryPlan plan_memory(const model::Config& config, const MemoryPlanOptions& opt
 MemoryPlan plan_frozen(const model::Config& config, const MemoryPlanOptions& options) {
   const auto table = model::parameter_table(config);
   MemoryPlan plan;
-  plan.parts = {{"parameters", elements(table) * runtime::size_of(options.real)},
+  plan.parts = {{"parameters", elements(table) * runtime::size_of(options.weights)},
                 packed_weights(config, table, options),
                 {"activations of one micro-batch", activations(config, options)},
                 {"head", head_bytes(config, options, false), true}};

@@ -21,6 +21,7 @@ struct MemoryPlanOptions {
   int64_t cached_sequences = 0;  ///< generated side by side …
   int64_t cached_positions = 0;  ///< … and the longest of them: keys and values
   runtime::DType real = runtime::DType::f32, compute = runtime::DType::f32;
+  runtime::DType weights = runtime::DType::f32;  ///< of parameters
   model::Recompute recompute = model::Recompute::norms;
   OptimizerKind optimizer = OptimizerKind::adamw;
   int ranks = 1;  ///< that share the optimizer's state …

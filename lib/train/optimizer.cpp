@@ -133,6 +133,7 @@ void Optimizer::update(ParameterSet& parameters, const ParameterSet& gradients, 
   args.beta2 = options_.beta2;
   args.epsilon = options_.epsilon;
   args.step = step;
+  args.seed = options_.seed;
   if (options_.clip_norm > 0) args.gradient_scale = std::min(1.0, options_.clip_norm / (norm + 1e-6));
   update_adamw(parameters, gradients, args);
   MuonStep muon;
@@ -155,6 +156,7 @@ void Optimizer::update_adamw(ParameterSet& parameters, const ParameterSet& gradi
   const double learning_rate = args.learning_rate;
   for (const auto& range : ranges_) {
     args.learning_rate = learning_rate * range.rate_scale;
+    args.first = range.first;
     args.weight_decay = range.decay ? options_.weight_decay : 0;
     m_.device().backend().adamw(
         parameters.region(range.first, range.size), m_.region(range.offset, range.size),

@@ -23,6 +23,7 @@ struct OptimizerOptions {
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0.1;
   double momentum = 0.95;  ///< Muon's
   double clip_norm = 1.0;  ///< 0 = off
+  uint64_t seed = 1;       ///< of the rounding of weights in bf16
 };
 
 /// The table of AdamW's second moments: `table` without Muon's tensors, laid out anew.

@@ -117,13 +117,13 @@ model::Config config_of_init(const PretrainRunOptions& options) {
 std::unique_ptr<model::Transformer> make_model(runtime::Device& device, const model::Config& config,
                                                const PretrainRunOptions& options) {
   if (options.init.empty()) {
-    auto made = std::make_unique<model::Transformer>(device, config);
+    auto made = std::make_unique<model::Transformer>(device, config, options.train.weights);
     model::initialize(made->parameters(), options.train.seed);
     return made;
   }
-  auto loaded = model::load_model(device, options.init);
+  auto loaded = model::load_model(device, options.init, model::Head::language, 1, options.train.weights);
   if (loaded->config() == config) return loaded;
-  auto made = std::make_unique<model::Transformer>(device, config);
+  auto made = std::make_unique<model::Transformer>(device, config, options.train.weights);
   device.backend().copy(made->parameters().all(), loaded->parameters().all());
   device.synchronize();
   return made;

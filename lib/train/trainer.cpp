@@ -45,6 +45,7 @@ OptimizerOptions optimizer_options(const TrainOptions& options) {
   result.epsilon = options.epsilon;
   result.weight_decay = options.weight_decay;
   result.clip_norm = options.clip_norm;
+  result.seed = options.seed;
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/json.hpp"
+#include "model/quantized.hpp"
 #include "model/recompute.hpp"
 #include "runtime/device.hpp"
 #include "train/export.hpp"
@@ -19,6 +20,7 @@ namespace gristmill::train {
 struct TrainOptions {
   std::string run_dir;
   runtime::DType compute = runtime::DType::f32;  ///< what the tool opens its device with: f32 or bf16
+  model::WeightStorage weights = model::WeightStorage::real;  ///< or bf16, rounded at each update
   model::Recompute recompute = model::Recompute::norms;
   OptimizerKind optimizer = OptimizerKind::adamw;
   double learning_rate = 1e-3;

@@ -24,11 +24,14 @@ constexpr std::array<double, kSteps> kLosses = {
     2.39002016, 2.37750679, 2.31992992, 2.25830742, 2.21380108, 2.21506011, 2.16441253, 2.22675272,
     2.15939565, 2.30301649, 2.15289214, 2.17154833, 2.03314119, 2.15879374};
 
-std::vector<double> losses(runtime::Device& device) {
+std::vector<double> losses(runtime::Device& device,
+                           model::WeightStorage weights = model::WeightStorage::real) {
   const test::ScratchFolder folder;
   auto options = test::tiny_train(folder.file("run"));
   options.checkpoint_every = options.validate_every = 0;
   options.schedule.warmup_share = 0.1;
+  options.weights = weights;
+  options.compute = device.compute();
   auto pretrain = test::tiny_pretrain();
   pretrain.tokens = static_cast<int64_t>(kSteps) * 64;
   test::run_tiny(device, options, pretrain);
@@ -73,4 +76,12 @@ TEST_CASE("in bf16 the losses stay near, and are the same with any number of thr
     if (first.empty()) first = values;
     CHECK(values == first);
   }
+}
+
+TEST_CASE("with weights in bf16 the losses stay near too", "[train]") {
+  const auto device = runtime::open_device("cpu", 2, runtime::DType::bf16);
+  const auto values = losses(*device, model::WeightStorage::bf16);
+  REQUIRE(values.size() == kSteps);
+  for (size_t i = 0; i < kSteps; ++i) CHECK(values[i] == Approx(kLosses[i]).epsilon(2e-2));
+  CHECK(values != losses(*device));
 }

@@ -38,8 +38,8 @@ void run_on(runtime::Collective& collective, const Run& run) {
   const int rank = collective.rank();
   train::TrainOptions options = run.train;
   if (run.change) run.change(rank, options);
-  test::CountingDevice device(runtime::open_device("cpu", 1));
-  model::Transformer model(device, run.config);
+  test::CountingDevice device(runtime::open_device("cpu", 1, options.compute));
+  model::Transformer model(device, run.config, options.weights);
   model::initialize(model.parameters(), options.seed);
   train::Ranks ranks(
       collective, device,
@@ -162,6 +162,32 @@ TEST_CASE("a run goes on with any number of ranks and any stage of ZeRO", "[trai
     CHECK((test::checkpoint_bytes(of.train.run_dir, 12) == test::checkpoint_bytes(alone.train.run_dir, 12)));
     CHECK((test::steady_metrics(of.train.run_dir) == test::steady_metrics(alone.train.run_dir)));
   }
+}
+
+TEST_CASE("weights in bf16 are rounded alike by any ranks, and a run of them goes on as it would have",
+          "[train]") {
+  const test::ScratchFolder folder;
+  Run of;
+  of.config = wide_config();
+  of.train = test::tiny_train(folder.file("alone"));
+  of.train.compute = runtime::DType::bf16;
+  of.train.weights = model::WeightStorage::bf16;
+  of.train.keep_checkpoints = 0;
+  run(of);
+  const Run alone = of;
+  of.train.run_dir = folder.file("parts");
+  of.ranks = 3;
+  of.zero = 2;
+  run(of);
+  CHECK((test::checkpoint_bytes(of.train.run_dir, 12) == test::checkpoint_bytes(alone.train.run_dir, 12)));
+  for (const int64_t step : {8, 12})
+    std::filesystem::remove_all(std::filesystem::path(of.train.run_dir) / "checkpoints" / str("step-", step));
+  of.ranks = 2;
+  of.zero = 1;
+  of.train.resume = true;
+  run(of);
+  CHECK((test::checkpoint_bytes(of.train.run_dir, 12) == test::checkpoint_bytes(alone.train.run_dir, 12)));
+  CHECK((test::steady_metrics(of.train.run_dir) == test::steady_metrics(alone.train.run_dir)));
 }
 
 TEST_CASE("at stage 2 the ranks hold less, and both stages what is planned", "[train]") {

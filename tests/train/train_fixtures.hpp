@@ -87,7 +87,7 @@ inline Json tiny_record(const train::TrainOptions& options) {
 /// Runs the tiny pre-training on a device, from the start or as the options say.
 inline void run_tiny(runtime::Device& device, const train::TrainOptions& options,
                      const train::PretrainOptions& pretrain = tiny_pretrain()) {
-  model::Transformer model(device, tiny_config());
+  model::Transformer model(device, tiny_config(), options.weights);
   model::initialize(model.parameters(), options.seed);
   train::PretrainObjective objective(model, counting_tokens(60, 1), counting_tokens(10, 2), pretrain);
   train::run(objective, options, tiny_record(options), "");
