@@ -24,6 +24,7 @@ int cuDriverGetVersion(int* v) { *v = 13000; return 0; }
 int cuDeviceGetCount(int* n) { *n = 1; return 0; }
 int cuDeviceGet(int* d, int n) { *d = n; return 0; }
 int cuDeviceGetName(char* s, int n, int d) { strncpy(s, NAME, n); return 0; }
+int cuDeviceGetUuid_v2(unsigned char* u, int d) { for (int i = 0; i < 16; ++i) u[i] = i + 160; return 0; }
 int cuDeviceTotalMem_v2(size_t* n, int d) { *n = 85899345920; return 0; }
 int cuDeviceGetAttribute(int* v, int a, int d) { *v = a == 75 ? MAJOR : a == 16 ? 132 : a == 81 ? 233472 : 0; return 0; }
 """
@@ -90,7 +91,7 @@ def with_driver(work, name, major):
 
 def on_pretended_gpu(work):
     """The emulator in place of the GPU: each command line and each figure of the real way."""
-    put(work / "nvidia-smi", "#!/bin/sh\necho '580.1, 1980 MHz, 1980 MHz, 2619 MHz, 2619 MHz, 700.00 W, Enabled'\n")
+    put(work / "nvidia-smi", "#!/bin/sh\n[ \"$1\" = --id=GPU-a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf ] || exit 6\necho '580.1, 1980 MHz, 1980 MHz, 2619 MHz, 2619 MHz, 700.00 W, Enabled'\n")
     put(work / "compute-sanitizer", '#!/bin/sh\n[ "$GRISTMILL_CUDA_ARENA" = off ] && [ "$1" = --tool ] && [ "$3 $4" = "--error-exitcode 9" ] || exit 7\nshift 4\nexec "$@"\n')
     (work / "bin").mkdir()
     for tool in ("test_cuda", "pretrain", "generate", "tokenize"):
