@@ -22,7 +22,7 @@ uint32_t lines_in(std::string_view text) {
 }
 
 /// What all kernels of a module need stands before the first of them.
-void add_kernels(std::vector<KernelText>& all, const char* module, std::string_view ptx) {
+void add_kernels(std::vector<KernelText>& all, const std::string& module, std::string_view ptx) {
   const size_t first = std::min(ptx.find(kEntry), ptx.size());
   const std::string_view head = ptx.substr(0, first);
   for (size_t at = first; at < ptx.size();) {
@@ -37,12 +37,18 @@ void add_kernels(std::vector<KernelText>& all, const char* module, std::string_v
 
 }  // namespace
 
-std::vector<KernelText> shipped_kernels() {
-  std::vector<KernelText> all;
+std::map<std::string, std::string> shipped_modules() {
+  std::map<std::string, std::string> all;
   for (const cuda::EmbeddedModule& module : cuda::embedded_modules()) {
     const std::span bytes(static_cast<const std::byte*>(module.fatbin), emulator::fatbin_size(module.fatbin));
-    add_kernels(all, module.name, emulator::fatbin_ptx(bytes));
+    all.emplace(module.name, emulator::fatbin_ptx(bytes));
   }
+  return all;
+}
+
+std::vector<KernelText> shipped_kernels() {
+  std::vector<KernelText> all;
+  for (const auto& [module, ptx] : shipped_modules()) add_kernels(all, module, ptx);
   std::set<std::string> names;
   for (const KernelText& text : all) {
     if (!names.insert(text.kernel).second) fail(Kind::internal, "two kernels are called ", text.kernel);

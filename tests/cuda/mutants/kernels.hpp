@@ -4,6 +4,7 @@
 // program.
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,9 @@ struct KernelText {
   std::string ptx;           ///< a text of this kernel alone
   uint32_t lines_above = 0;  ///< what to add to its numbers of lines to get those of the module's text
 };
+
+/// The PTX of each module by its name.
+std::map<std::string, std::string> shipped_modules();
 
 /// Kernels have names that no other module's kernel has: two that have is an Error{internal}.
 std::vector<KernelText> shipped_kernels();

@@ -3,19 +3,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <iostream>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/cli.hpp"
 #include "base/error.hpp"
-#include "base/json.hpp"
+#include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/str.hpp"
 #include "emulator/driver/emulated_driver.hpp"
 #include "mutants/cases.hpp"
 #include "mutants/kernels.hpp"
+#include "mutants/proofs.hpp"
+#include "mutants/sources.hpp"
 #include "mutants/suite.hpp"
 
 using namespace gristmill;
@@ -25,10 +29,21 @@ namespace {
 
 struct Options {
   int jobs = 2;
-  std::string only, tests;
+  bool brief = false;
+  std::string only, tests, kinds = "barrier wait guard branch copy";
 };
 
 bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+std::set<emulator::MutantKind> kinds_of(const Options& options) {
+  using Kind = emulator::MutantKind;
+  std::set<Kind> kinds;
+  for (const Kind kind : {Kind::barrier, Kind::wait, Kind::guard, Kind::branch, Kind::copy_size}) {
+    const std::string name(to_string(kind).substr(0, to_string(kind).find(' ')));
+    if (holds(options.kinds, name)) kinds.insert(kind);
+  }
+  return kinds;
+}
 
 /// Each case in a process of its own, `jobs` at a time.
 void run_cases(MutationSuite& suite, const Options& options) {
@@ -52,16 +67,49 @@ void run_cases(MutationSuite& suite, const Options& options) {
   while (!running.empty()) finish_one();
 }
 
-Json told(const Judged& judged) {
-  Json json = Json::object();
-  json["module"] = judged.module;
-  json["kernel"] = judged.mutant.kernel;
-  json["kind"] = to_string(judged.mutant.kind);
-  json["line"] = int64_t{judged.mutant.line};
-  json["instruction"] = judged.mutant.instruction;
-  json["runs"] = judged.runs;
-  json["caught"] = judged.caught;
-  return json;
+/// The sources' lines of each module's PTX.
+std::map<std::string, SourceLines> source_lines() {
+  std::map<std::string, SourceLines> lines;
+  for (const auto& [module, ptx] : shipped_modules()) {
+    const std::string lined = read_file(str(GRISTMILL_KERNEL_LINES, "/", module, ".ptx"));
+    lines.emplace(module, SourceLines(ptx, lined, GRISTMILL_KERNEL_SOURCES));
+  }
+  return lines;
+}
+
+struct Tally {
+  uint64_t made = 0, caught = 0, equivalent = 0;
+};
+
+/// Prints the verdicts; returns how many mutants are neither caught nor proven to be the kernel.
+uint64_t report(const std::vector<Judged>& verdicts, Proofs& proofs, bool brief) {
+  const auto lines = source_lines();
+  std::map<std::string, Tally> tallies;
+  uint64_t left = 0;
+  for (const Judged& judged : verdicts) {
+    const SourceLine source = lines.at(judged.module).at(judged.mutant.line);
+    const std::string kind(to_string(judged.mutant.kind));
+    Tally& tally = tallies[kind];
+    const Proof* proof = judged.caught.empty() ? proofs.of(judged, source) : nullptr;
+    ++tally.made;
+    tally.caught += judged.caught.empty() ? 0 : 1;
+    tally.equivalent += proof != nullptr ? 1 : 0;
+    const bool lives = judged.caught.empty() && proof == nullptr;
+    left += lives ? 1 : 0;
+    if (brief && !lives) continue;
+    std::cout << str(judged.module, "/", judged.mutant.kernel, " line ", judged.mutant.line, " \"",
+                     judged.mutant.instruction, "\" (", source.file, ":", source.line, " \"", source.text,
+                     "\"), ", kind, ": ",
+                     lives              ? str("NOT CAUGHT in ", judged.runs, " runs")
+                     : proof != nullptr ? str("equivalent: ", proof->proof)
+                                        : str("caught: ", judged.caught),
+                     "\n");
+  }
+  for (const auto& [kind, tally] : tallies) {
+    std::cout << str(kind, ": ", tally.made, " mutants, ", tally.caught, " caught, ", tally.equivalent,
+                     " equivalent, ", tally.made - tally.caught - tally.equivalent, " left\n");
+  }
+  return left;
 }
 
 void run(const Options& options) {
@@ -69,9 +117,17 @@ void run(const Options& options) {
   std::erase_if(kernels, [&](const KernelText& text) {
     return !holds(str(text.module, "/", text.kernel), options.only);
   });
-  MutationSuite suite(std::move(kernels));
+  Proofs proofs(GRISTMILL_KERNEL_PROOFS);
+  MutationSuite suite(std::move(kernels), kinds_of(options));
   run_cases(suite, options);
-  for (const Judged& judged : suite.verdicts()) std::cout << told(judged).dump() << '\n';
+  const uint64_t left = report(suite.verdicts(), proofs, options.brief);
+  const bool whole = options.only.empty() && options.tests.empty();
+  for (const Proof& proof : whole ? proofs.unused() : std::vector<Proof>()) {
+    log::warn("the list of equivalent mutants has one that is none: ", proof.file, " ", proof.text);
+  }
+  if (left > 0) fail(Kind::internal, left, " mutants are neither caught nor proven to be the kernel");
+  if (whole && !proofs.unused().empty())
+    fail(Kind::internal, "the list of equivalent mutants is not up to date");
 }
 
 }  // namespace
@@ -80,7 +136,9 @@ int main(int argc, char** argv) {
   Options options;
   cli::Tool tool("kernel-mutants", "Judges every mutant of the shipped GPU kernels by the parity tests.");
   tool.option("--jobs", options.jobs, "processes at a time");
+  tool.option("--brief", options.brief, "prints only mutants that are left, and the sums");
   tool.option("--only", options.only, "only kernels whose MODULE/NAME holds this text");
+  tool.option("--kinds", options.kinds, "kinds of mutants, by the first words of their names");
   tool.option("--tests", options.tests, "only test cases whose name holds this text");
   return tool.run(argc, argv, [&] { run(options); });
 }

@@ -28,6 +28,8 @@ namespace {
 constexpr uint64_t kPatience = 2, kLeast = 10000;
 /// Trials of launches that differ in their data alone.
 constexpr int kTrials = 3;
+/// Runs of a mutant in one process.
+constexpr int kRuns = 32;
 /// Causes beside the kinds of faults.
 constexpr uint32_t kNotCaught = 0, kOtherResults = 1000, kNoFault = 1001;
 
@@ -78,11 +80,13 @@ struct MutationSuite::Trial {
   Journal::Pages before, after;
 };
 
-MutationSuite::MutationSuite(std::vector<KernelText> kernels) {
+MutationSuite::MutationSuite(std::vector<KernelText> kernels, const std::set<MutantKind>& kinds) {
   size_t count = 0;
   for (KernelText& text : kernels) {
     Target target;
     target.mutants = emulator::mutants(text.ptx);
+    std::erase_if(target.mutants, [&](const Mutant& mutant) { return kinds.count(mutant.kind) == 0; });
+    target.runs.resize(target.mutants.size());
     target.text = std::move(text);
     count += target.mutants.size();
     order_.push_back(target.text.kernel);
@@ -131,15 +135,16 @@ uint32_t MutationSuite::try_mutant(const Target& target, size_t mutant, Trial& t
   return caught;
 }
 
-void MutationSuite::try_mutants(const Target& target, Trial& trial) {
+void MutationSuite::try_mutants(Target& target, Trial& trial) {
   for (size_t i = 0; i < target.mutants.size(); ++i) {
     State& state = target.states[i];
     const auto differs = [&](uint32_t pc) { return (trial.seen[pc] & telling(target.mutants[i].kind)) != 0; };
-    if (state.caught != kNotCaught ||
+    if (state.caught != kNotCaught || target.runs[i] == kRuns ||
         std::none_of(target.places[i].begin(), target.places[i].end(), differs)) {
       continue;
     }
     ++state.runs;
+    ++target.runs[i];
     if (const uint32_t caught = try_mutant(target, i, trial); caught != kNotCaught) state.caught = caught;
   }
 }

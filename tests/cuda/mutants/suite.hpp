@@ -7,7 +7,7 @@
 //
 // A mutant whose changed instruction would do the same in a launch (a jump that no thread takes, a guard that
 // keeps no thread away) is not run there: it is the kernel. Nor is a launch tried more than a few times that
-// differs from another in the data alone.
+// differs from another in the data alone, or a mutant more often than some dozens of times in a test case.
 //
 // The verdicts lie in memory that forked processes share: test cases run beside each other, and no mutant is
 // run once it was caught anywhere.
@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,7 @@ struct Judged {
 
 class MutationSuite {
  public:
-  explicit MutationSuite(std::vector<KernelText> kernels);
+  MutationSuite(std::vector<KernelText> kernels, const std::set<emulator::MutantKind>& kinds);
   ~MutationSuite();
   MutationSuite(const MutationSuite&) = delete;
   MutationSuite& operator=(const MutationSuite&) = delete;
@@ -58,11 +59,12 @@ class MutationSuite {
     State* states = nullptr;
     std::vector<std::vector<uint32_t>> places;  ///< of each mutant: the instructions it may be
     std::map<std::string, int> tried;           ///< launches by all but their data
+    std::vector<int> runs;                      ///< of each mutant in this process
   };
   struct Trial;
   static void place(Target& target, const emulator::Kernel& kernel);
   static uint32_t try_mutant(const Target& target, size_t mutant, Trial& trial);
-  static void try_mutants(const Target& target, Trial& trial);
+  static void try_mutants(Target& target, Trial& trial);
 
   std::vector<std::string> order_;
   std::map<std::string, Target> targets_;
