@@ -176,7 +176,7 @@ LibraryProducts::Plan& LibraryProducts::planned(const Shape& shape) {
 
 bool LibraryProducts::multiply(const Matmul& args, const Operand& a, const Operand& b) {
   gpu_.begin_work("a product of cuBLASLt");
-  const Plan& plan = planned(shape_of(args, a, b));
+  Plan& plan = planned(shape_of(args, a, b));
   if (!plan.possible) return false;
   if (args.bias) set(plan, ProductAttribute::bias_pointer, args.bias.data);
   // The most at once: growing would wait for the GPU each time.
@@ -187,11 +187,13 @@ bool LibraryProducts::multiply(const Matmul& args, const Operand& a, const Opera
       cublas_->multiply(handle(), plan.product.get(), &one, b.data, plan.b.get(), a.data, plan.a.get(), &beta,
                         addend ? addend.data : args.out.data, plan.addend.get(), args.out.data,
                         plan.out.get(), &plan.algorithm, workspace, plan.workspace, gpu_.stream());
-  if (status == kCublasSuccess) return true;
-  check(*cublas_, status,
-        str("a product of ", args.out.rows, " x ", args.out.cols, ", ",
-            args.transpose_a ? args.a.rows : args.a.cols, " deep,"));
-  return false;
+  plan.possible = status != kCublasNotSupported;  // what a search cannot know: beta, and where C lies
+  if (plan.possible && status != kCublasSuccess) {
+    check(*cublas_, status,
+          str("a product of ", args.out.rows, " x ", args.out.cols, ", ",
+              args.transpose_a ? args.a.rows : args.a.cols, " deep,"));
+  }
+  return plan.possible;
 }
 
 }  // namespace gristmill::runtime::cuda

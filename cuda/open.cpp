@@ -23,6 +23,8 @@ constexpr bool kRedZones = false;
 constexpr bool kRedZones = true;
 #endif
 
+constexpr const char* kCublasSwitch = "GRISTMILL_CUDA_CUBLAS";
+
 bool is_on(const char* variable) {
   const auto value = environment_variable(variable);
   if (value && *value != "on" && *value != "off")
@@ -31,7 +33,8 @@ bool is_on(const char* variable) {
 }
 
 /// GRISTMILL_CUDA_ARENA=off is for compute-sanitizer, which knows the driver's allocations alone;
-/// GRISTMILL_CUDA_GRAPHS=off for finding out whether a fault is one of replaying.
+/// GRISTMILL_CUDA_GRAPHS=off for finding out whether a fault is one of replaying, as
+/// GRISTMILL_CUDA_CUBLAS=off whether it is one of cuBLASLt.
 cuda::DeviceOptions options_for(DType compute, bool red_zones) {
   cuda::DeviceOptions options{compute, red_zones};
   options.arena = is_on("GRISTMILL_CUDA_ARENA");
@@ -44,12 +47,14 @@ cuda::DeviceOptions options_for(DType compute, bool red_zones) {
 std::unique_ptr<Device> open_cuda_device(int ordinal, DType compute) {
   cuda::DeviceOptions options = options_for(compute, kRedZones);
   const cuda::Driver& driver = cuda::load_driver();
-  const cuda::FoundCublas found = cuda::find_cublas();
-  options.cublas = found.functions;
-  if (found.functions == nullptr) {
-    log::info(found.absence);
-  } else {
-    log::debug("large products: ", found.functions->library, ", version ", found.functions->version());
+  if (is_on(kCublasSwitch)) {
+    const cuda::FoundCublas found = cuda::find_cublas();
+    options.cublas = found.functions;
+    if (found.functions == nullptr) {
+      log::info(found.absence);
+    } else {
+      log::debug("large products: ", found.functions->library, ", version ", found.functions->version());
+    }
   }
   return cuda::open_gpu(driver, ordinal, str("cuda:", ordinal), options);
 }
@@ -57,7 +62,7 @@ std::unique_ptr<Device> open_cuda_device(int ordinal, DType compute) {
 std::unique_ptr<Device> open_emulated_device(int threads, DType compute) {
   const int ordinal = emulator::add_gpu({.seed = 0, .threads = threads});
   cuda::DeviceOptions options = options_for(compute, false);
-  options.cublas = &emulator::emulated_cublas();
+  if (is_on(kCublasSwitch)) options.cublas = &emulator::emulated_cublas();
   return cuda::open_gpu(emulator::emulated_driver(), ordinal, "emu", options);
 }
 

@@ -2,6 +2,7 @@
 // happens where the library is absent or fails.
 
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <string>
 #include <vector>
@@ -244,8 +245,26 @@ TEST_CASE("large products are those that gain, and that the library can make", "
   CHECK(!library.takes(args));
 }
 
-TEST_CASE("small products go to our own kernels", "[cuda][emulator]") {
+TEST_CASE("small products go to our own kernels, and all where a variable says so", "[cuda][emulator]") {
   CHECK(use_of([] { product_on(*open_device("emu", 1)); }).products == 0);
+  ::setenv("GRISTMILL_CUDA_CUBLAS", "of", 1);
+  CHECK_THROWS_AS(open_device("emu", 1), Error);
+  ::setenv("GRISTMILL_CUDA_CUBLAS", "off", 1);
+  CHECK_NOTHROW(open_device("emu", 1));
+  ::unsetenv("GRISTMILL_CUDA_CUBLAS");
+}
+
+TEST_CASE("a device makes its large products by cuBLASLt", "[cuda][emulator]") {
+  const auto device = open_device("emu", 2);
+  const Buffer a(*device, DType::f32, 1024, 512), b(*device, DType::f32, 512, 1024),
+      out(*device, DType::f32, 1024, 1024);
+  write_real(*device, a.view(), std::vector<float>(1024 * 512, 2));
+  write_real(*device, b.view(), std::vector<float>(1024 * 512, 3));
+  const auto use = use_of([&] {
+    device->backend().matmul({out.view(), a.view(), false, b.view(), false, false, false, {}, {}});
+    CHECK((read_float(*device, out.view()) == std::vector<float>(1024 * 1024, 2 * 3 * 512)));
+  });
+  CHECK(use.products == 1);
 }
 
 TEST_CASE("without cuBLASLt one line says so, and our own kernels make all products", "[cuda][emulator]") {
@@ -296,5 +315,11 @@ TEST_CASE("what cuBLASLt has no way to make, our own kernels make", "[cuda][emul
   table.choose = [](cuda::CublasHandle, cuda::CublasProduct, cuda::CublasLayout, cuda::CublasLayout,
                     cuda::CublasLayout, cuda::CublasLayout, cuda::CublasPreference, int, cuda::CublasChoice*,
                     int* found) -> cuda::CublasStatus { return *found = 0, cuda::kCublasSuccess; };
+  CHECK((product_on(*open_with(table)) == expected));
+  table = emulator::emulated_cublas();
+  table.multiply = [](cuda::CublasHandle, cuda::CublasProduct, const void*, const void*, cuda::CublasLayout,
+                      const void*, cuda::CublasLayout, const void*, const void*, cuda::CublasLayout, void*,
+                      cuda::CublasLayout, const cuda::CublasAlgorithm*, void*, size_t,
+                      cuda::Stream) -> cuda::CublasStatus { return cuda::kCublasNotSupported; };
   CHECK((product_on(*open_with(table)) == expected));
 }
