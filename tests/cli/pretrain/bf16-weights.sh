@@ -20,7 +20,8 @@ pretrain -q --run-dir parts $options --weights bf16 --resume t.tok.zst
 cmp narrow/checkpoints/step-10/model.safetensors parts/checkpoints/step-10/model.safetensors
 code=0
 pretrain -q --run-dir parts $options --resume t.tok.zst 2>err.txt || code=$?
-[ $code -eq 2 ] && grep -q weights err.txt
+[ $code -eq 2 ]
+grep -q weights err.txt
 [ $((2 * $(stat -c %s narrow/checkpoints/step-10/model.safetensors))) -lt $(($(stat -c %s wide/checkpoints/step-10/model.safetensors) + 8000)) ]
 grep -q '"torch_dtype": "bfloat16"' narrow/checkpoints/step-10/config.json
 for weights in real bf16; do
