@@ -96,7 +96,7 @@ void add_rank_flags(cli::Tool& tool, RanksOptions& ranks) {
   tool.option(
       "--zero", ranks.zero,
       "what several ranks cut among them (ZeRO): 1 = the optimizer's state; 2 = the gradients too, which "
-      "saves memory and changes no bit");
+      "saves memory");
   tool.option(
       "--deterministic-reduce", ranks.deterministic_reduce,
       "add gradients in the order of the micro-batches on GPUs too, so that any number of ranks gives "

@@ -261,7 +261,8 @@ TEST_CASE("parameters that one rank changed reach all, and a flag of one is ever
   run_ranks(3, [&](runtime::Collective& collective) {
     const auto device = runtime::open_device("cpu", 1);
     model::ParameterSet parameters(*device, table);
-    Ranks ranks(collective, *device, ownership);
+    Ranks ranks(collective, *device, ownership, {},
+                std::make_unique<LazyExchange>(runtime::open_arena_exchange(collective, *device), false));
     for (const auto& own : ranks.own()) {
       if (own.size > 0)
         device->backend().fill(parameters.all().col_range(own.first, own.size), 1.0 + ranks.rank());

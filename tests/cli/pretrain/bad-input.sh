@@ -27,6 +27,7 @@ expect 2 "lies in the run directory" pretrain -q --run-dir r --export r/model no
 expect 2 "holds the run directory" pretrain -q --run-dir r --export . nowhere.tok.zst
 expect 2 "is the run directory" pretrain -q --run-dir r --export ./r/ nowhere.tok.zst
 expect 2 "--max-shard-size are of no use without --export" pretrain -q --run-dir r --max-shard-size 1G nowhere.tok.zst
+expect 2 "--zero must be 1 or 2, not 3" pretrain -q --run-dir r --zero 3 nowhere.tok.zst
 expect 2 "--beta2" pretrain -q --run-dir r --beta2 1 nowhere.tok.zst
 [ ! -e r ]
 pretrain -q --run-dir r $tiny t.tok.zst
