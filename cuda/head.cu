@@ -111,7 +111,7 @@ extern "C" __global__ void __launch_bounds__(kThreads) head_values(HeadChunk chu
 
 /// The logits become their gradients: in f32, or, for products in bf16, as bf16 in the first half of each
 /// row's place. Then what is written at [2·begin, 2·end) bytes was read before: by this step, therefore the
-/// barrier, or by earlier ones.
+/// barrier, or by earlier ones. The target's logit was read by all before the barrier of the moments.
 extern "C" __global__ void __launch_bounds__(kThreads)
     head_gradient(HeadChunk chunk, HeadUpstream gradients, bool narrow) {
   const HeadRow row = head_row(chunk);
@@ -119,7 +119,6 @@ extern "C" __global__ void __launch_bounds__(kThreads)
               g_entropy = upstream(gradients.entropy, row.number) * chunk.scale;
   const float mean = row.moments.weighted / row.moments.total, inverse_total = 1 / row.moments.total;
   const float by_mass = upstream(gradients.lse, row.number) * chunk.scale - g_log_prob + g_entropy * mean;
-  __syncthreads();  // everybody has read the target's logit
   for (int64_t begin = 0; begin < chunk.vocabulary; begin += blockDim.x * kRun) {
     const int64_t col = begin + threadIdx.x * kRun;
     const int count = run_length(chunk.vocabulary - col);

@@ -1,6 +1,6 @@
 // Catch2 without its main(): version 2 gives its Session only to a file that says so before the include.
 #define CATCH_CONFIG_RUNNER
-#include "mutants/cases.hpp"
+#include "cuda/mutants/cases.hpp"
 
 #include <array>
 

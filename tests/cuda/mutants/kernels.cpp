@@ -1,4 +1,4 @@
-#include "mutants/kernels.hpp"
+#include "cuda/mutants/kernels.hpp"
 
 #include <algorithm>
 #include <cstddef>

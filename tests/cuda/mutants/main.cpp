@@ -15,12 +15,12 @@
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/str.hpp"
+#include "cuda/mutants/cases.hpp"
+#include "cuda/mutants/kernels.hpp"
+#include "cuda/mutants/proofs.hpp"
+#include "cuda/mutants/sources.hpp"
+#include "cuda/mutants/suite.hpp"
 #include "emulator/driver/emulated_driver.hpp"
-#include "mutants/cases.hpp"
-#include "mutants/kernels.hpp"
-#include "mutants/proofs.hpp"
-#include "mutants/sources.hpp"
-#include "mutants/suite.hpp"
 
 using namespace gristmill;
 using namespace gristmill::runtime::test;

@@ -1,4 +1,4 @@
-#include "mutants/proofs.hpp"
+#include "cuda/mutants/proofs.hpp"
 
 #include "base/json.hpp"
 #include "base/str.hpp"

@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "mutants/sources.hpp"
-#include "mutants/suite.hpp"
+#include "cuda/mutants/sources.hpp"
+#include "cuda/mutants/suite.hpp"
 
 namespace gristmill::runtime::test {
 

@@ -1,4 +1,4 @@
-#include "mutants/sources.hpp"
+#include "cuda/mutants/sources.hpp"
 
 #include <cstddef>
 #include <filesystem>
@@ -49,18 +49,6 @@ uint32_t number(std::string_view text) { return static_cast<uint32_t>(parse_uint
 }  // namespace
 
 SourceLines::SourceLines(std::string_view ptx, std::string_view lined, const std::string& folder) {
-  std::vector<std::pair<std::string, Place>> told;
-  Place place;
-  for (const std::string_view raw : split(lined, '\n')) {
-    const std::string line = squeezed(raw);
-    const auto words = split(line, ' ');
-    if (starts(line, ".section")) break;
-    if (starts(line, ".loc ") && words.size() > 3) {
-      if (number(words[2]) > 0) place = {number(words[1]), number(words[2])};
-    } else if (counts(line) && !of_lines_only(line)) {
-      told.emplace_back(line, place);
-    }
-  }
   for (const std::string_view raw : split(lined, '\n')) {  // the files are named at the end
     const auto quoted = split(raw, '"');
     const std::string line = squeezed(raw);
@@ -68,6 +56,18 @@ SourceLines::SourceLines(std::string_view ptx, std::string_view lined, const std
     const uint32_t file = number(split(line, ' ')[1]);
     names_[file] = std::filesystem::path(quoted[1]).filename().string();
     texts_[file] = lines_of(folder + "/" + names_[file]);
+  }
+  std::vector<std::pair<std::string, Place>> told;
+  Place place;
+  for (const std::string_view raw : split(lined, '\n')) {
+    const std::string line = squeezed(raw);
+    const auto words = split(line, ' ');
+    if (starts(line, ".section")) break;
+    if (starts(line, ".loc ") && words.size() > 3) {
+      place = place_of(words, place);
+    } else if (counts(line) && !of_lines_only(line)) {
+      told.emplace_back(line, place);
+    }
   }
   size_t next = 0;
   for (const std::string_view raw : split(ptx, '\n')) {
@@ -80,6 +80,16 @@ SourceLines::SourceLines(std::string_view ptx, std::string_view lined, const std
     }
     places_.back() = told[next++].second;
   }
+}
+
+/// Of ".loc FILE LINE COLUMN, function_name …, inlined_at FILE LINE COLUMN"; line 0 says nothing.
+SourceLines::Place SourceLines::place_of(const std::vector<std::string_view>& words,
+                                         const Place& last) const {
+  const Place place = {number(words[1]), number(words[2])};
+  if (place.line == 0) return last;
+  const auto texts = texts_.find(place.file);
+  if (words.size() < 9 || (texts != texts_.end() && !texts->second.empty())) return place;
+  return {number(words[7]), number(words[8])};
 }
 
 SourceLine SourceLines::at(uint32_t line) const {

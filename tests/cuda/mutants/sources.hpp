@@ -1,7 +1,8 @@
 #pragma once
 
 // From which line of which file the compiler made an instruction: from a second text of a module that it
-// wrote with -lineinfo, whose instructions are those of the first one.
+// wrote with -lineinfo, whose instructions are those of the first one. What comes
+// from the toolkit's own headers is told by the line that calls it.
 
 #include <cstdint>
 #include <map>
@@ -30,6 +31,8 @@ class SourceLines {
   struct Place {
     uint32_t file = 0, line = 0;
   };
+  Place place_of(const std::vector<std::string_view>& words, const Place& last) const;
+
   std::vector<Place> places_;  ///< by line of `ptx` less one
   std::map<uint32_t, std::string> names_;
   std::map<uint32_t, std::vector<std::string>> texts_;

@@ -1,4 +1,4 @@
-#include "mutants/suite.hpp"
+#include "cuda/mutants/suite.hpp"
 
 #include <sys/mman.h>
 

@@ -20,10 +20,10 @@
 #include <string>
 #include <vector>
 
+#include "cuda/mutants/kernels.hpp"
 #include "emulator/journal.hpp"
 #include "emulator/launch.hpp"
 #include "emulator/mutants.hpp"
-#include "mutants/kernels.hpp"
 
 namespace gristmill::runtime::test {
 
