@@ -15,8 +15,9 @@ namespace gristmill::runtime::cuda {
 
 namespace {
 
-constexpr int64_t kMostColumns = 0x7fffffff, kMostOthers = 65535, kMostShared = 227 * 1024;
+constexpr int64_t kMostColumns = 0x7fffffff, kMostOthers = 65535;
 constexpr size_t kMostParameters = 1024;
+constexpr int kLeastMajor = 8;  // compute capability: asynchronous copies and products in bf16
 
 DevicePointer address_of(const void* memory) { return reinterpret_cast<DevicePointer>(memory); }
 
@@ -26,8 +27,7 @@ thread_local uint64_t bound = 0;  // id of the GPU whose context this thread has
 void check_shape(const char* kernel, const LaunchShape& shape) {
   const Dim3 &grid = shape.grid, &block = shape.block;
   const bool fits = grid.x <= kMostColumns && grid.y <= kMostOthers && grid.z <= kMostOthers && block.x > 0 &&
-                    block.y > 0 && block.z > 0 && block.x * block.y * block.z <= 1024 && shape.shared >= 0 &&
-                    shape.shared <= kMostShared;
+                    block.y > 0 && block.z > 0 && block.x * block.y * block.z <= 1024 && shape.shared >= 0;
   if (fits) return;
   fail(Kind::internal, "kernel ", kernel, ": no launch of ", grid.x, " x ", grid.y, " x ", grid.z,
        " blocks of ", block.x, " x ", block.y, " x ", block.z, " threads with ", shape.shared,
@@ -72,6 +72,12 @@ Gpu::Gpu(const Driver& driver, int ordinal, bool pooled)
       memory_(driver, handles_.stream, pooled),
       staging_(driver, handles_.stream) {
   bound = id_;
+  multiprocessors_ = std::max(attribute(kMultiprocessors), 1);
+  most_shared_ = attribute(kMostSharedOfBlock);
+  const int major = attribute(kMajorVersion);
+  if (major >= kLeastMajor) return;
+  fail(Kind::device, hardware_name(), " has compute capability ", major, ".", attribute(kMinorVersion),
+       ", and ", kLeastMajor, ".0 is the least; use --device cpu");
 }
 
 Gpu::~Gpu() {
@@ -97,10 +103,11 @@ std::string Gpu::hardware_name() {
   return name.data();
 }
 
-int Gpu::multiprocessors() {
-  int count = 0;
-  check(driver_, driver_.device_attribute(&count, kMultiprocessors, handles_.device), "asking for the GPU");
-  return std::max(count, 1);
+int Gpu::attribute(int number) {
+  int value = 0;
+  check(driver_, driver_.device_attribute(&value, number, handles_.device),
+        "asking for the GPU's properties");
+  return value;
 }
 
 size_t Gpu::free_bytes() {
@@ -293,6 +300,11 @@ void Gpu::launch_with(Stream on, const char* kernel, const LaunchShape& shape, c
          differs < same ? str("; number ", differs, " has ", found.sizes[differs], " bytes there, ",
                               sizes[differs], " here")
                         : std::string());
+  }
+  if (shape.shared > most_shared_) {
+    fail(Kind::device, kernel, " needs ", format_bytes(static_cast<uint64_t>(shape.shared)),
+         " of shared memory a block, and this GPU has ", format_bytes(static_cast<uint64_t>(most_shared_)),
+         ": use narrower heads or rows, --dtype bf16, or --device cpu");
   }
   if (shape.shared > found.shared_allowed) {
     check(driver_,

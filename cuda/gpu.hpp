@@ -39,7 +39,9 @@ class Gpu {
   const Driver& driver() const { return driver_; }
   Stream stream() const { return handles_.stream; }
   std::string hardware_name();
-  int multiprocessors();
+  int multiprocessors() const { return multiprocessors_; }
+  /// Bytes of shared memory that a block can have.
+  int64_t most_shared() const { return most_shared_; }
   /// What the driver has free and what the arena has.
   size_t free_bytes();
 
@@ -105,6 +107,7 @@ class Gpu {
     Stream stream = nullptr;
   };
 
+  int attribute(int number);
   /// Makes the context current for the calling thread.
   void bind();
   void launch_with(Stream on, const char* kernel, const LaunchShape& shape, const void* const* values,
@@ -117,6 +120,8 @@ class Gpu {
   const Driver& driver_;
   const uint64_t id_;  ///< of all GPUs that this process ever opened
   Handles handles_;
+  int multiprocessors_ = 1;
+  int64_t most_shared_ = 0;
   MemoryArena memory_;
   Staging staging_;
   std::map<std::string, Module> modules_;

@@ -9,7 +9,6 @@ namespace {
 
 constexpr int64_t kShortRow = 512, kWarpRows = 8;  // up to here a warp has a row, and a block has eight
 constexpr int64_t kBandRows = 32, kMostBands = 512;
-constexpr int64_t kMostShared = 200 * 1024;
 
 Dim3 threads_for(int64_t cols) { return cols <= kShortRow ? Dim3{32, kWarpRows} : Dim3{256}; }
 
@@ -43,10 +42,6 @@ void CudaBackend::norm_backward(const char* kernel, View din, bool accumulate_di
   const int64_t band_rows = std::max(kBandRows, blocks_for(in.rows, kMostBands));
   const int64_t bands = blocks_for(in.rows, band_rows);
   const int64_t shared = threads.y * sums * pitch * static_cast<int64_t>(sizeof(float));
-  if (shared > kMostShared) {
-    fail(Kind::device, kernel, ": rows of ", in.cols, " are too wide for a GPU, at most ",
-         kMostShared / (sums * static_cast<int64_t>(sizeof(float))), " are possible");
-  }
   float* partial = sums_.get<float>(bands * sums * pitch);
   gpu_.launch(kernel, {{bands}, threads, shared}, rows_of(din), accumulate_din, partial, rows_of(dout),
               rows_of(in), rows_of(weight), rows_of(moments), band_rows, pitch);

@@ -33,8 +33,9 @@ using GraphExec = GraphExecObject*;
 constexpr Status kSuccess = 0, kOutOfMemory = 2, kNoDevice = 100, kNotReady = 600;
 
 // Attributes and flags, by the driver's numbers.
-constexpr int kMultiprocessors = 16, kMajorVersion = 75, kMinorVersion = 76;  // of a device
-constexpr int kMaxDynamicShared = 8;                                          // of a function
+// Of a device; shared memory: bytes that a block can have when its kernel asks for them.
+constexpr int kMultiprocessors = 16, kMajorVersion = 75, kMinorVersion = 76, kMostSharedOfBlock = 97;
+constexpr int kMaxDynamicShared = 8;  // of a function
 constexpr unsigned kStreamNonBlocking = 1, kEventWithoutTime = 2;
 constexpr int kCaptureOfThread = 1;
 

@@ -128,11 +128,15 @@ TEST_CASE("a launch checks its arguments and its grid", "[cuda][emulator]") {
   CHECK(contains(message_of(Kind::internal, [&] { gpu.launch("fill", shape); }), "module/kernel"));
   CHECK(contains(message_of(Kind::device, [&] { gpu.launch("elementary/no_kernel", shape); }), "no_kernel"));
   for (const cuda::LaunchShape& wrong : std::vector<cuda::LaunchShape>{
-           {{1, 65536}, {32}}, {{1}, {1025}}, {{1}, {0}}, {{int64_t{1} << 31}, {32}}, {{1}, {32}, 1 << 20}}) {
+           {{1, 65536}, {32}}, {{1}, {1025}}, {{1}, {0}}, {{int64_t{1} << 31}, {32}}, {{1}, {32}, -1}}) {
     CHECK(contains(
         message_of(Kind::internal, [&] { gpu.launch("elementary/fill", wrong, rows, uint32_t{1}, 1.0F); }),
         "no launch of"));
   }
+  const cuda::LaunchShape large = {{1}, {32}, 1 << 20};
+  CHECK(contains(
+      message_of(Kind::device, [&] { gpu.launch("elementary/fill", large, rows, uint32_t{1}, 1.0F); }),
+      "elementary/fill needs"));
 }
 
 TEST_CASE("scratch that is handed out anew counts as never written", "[cuda][emulator]") {
@@ -165,4 +169,37 @@ TEST_CASE("launches of kernels and what they did are counted", "[cuda][emulator]
   CHECK(use.launches == 2);
   CHECK(use.counters.global_sectors == 2 * 4096 * 4 / 32);
   CHECK(use.counters.global_sectors == use.counters.global_sectors_ideal);
+}
+
+TEST_CASE("a GPU that is too old, or has too little for a kernel, is refused in one line",
+          "[cuda][emulator]") {
+  const auto open = [](const emulator::GpuOptions& options) {
+    return cuda::open_gpu(emulator::emulated_driver(), emulator::add_gpu(options), "emu",
+                          {DType::bf16, false});
+  };
+  emulator::GpuOptions old;
+  old.capability = 75;
+  CHECK(
+      contains(message_of(Kind::device, [&] { open(old); }), "compute capability 7.5, and 8.0 is the least"));
+  emulator::GpuOptions small;  // as GPUs of 8.6, 8.9 and 12.0
+  small.capability = 86;
+  small.most_shared = 99 * 1024;
+  const auto device = open(small);
+  for (const int64_t width : {128, 256}) {
+    Lab lab(*device);
+    const View q = lab.computed(5, width), k = lab.computed(5, width), v = lab.computed(5, width),
+               out = lab.computed(5, width), lse = lab.real(5, 1), starts = lab.ints({0, 5});
+    const AttentionShape shape{1, 1, width, 0.1};
+    const auto attend = [&] {
+      lab.backend().attention(out, lse, q, k, v, starts, shape);
+      lab.backend().attention_backward(lab.computed(5, width), lab.computed(5, width), lab.computed(5, width),
+                                       lab.computed(5, width), q, k, v, out, lse, starts, shape);
+      device->synchronize();
+    };
+    if (width == 128) {
+      attend();
+    } else {
+      CHECK(contains(message_of(Kind::device, attend), "shared memory a block, and this GPU has"));
+    }
+  }
 }

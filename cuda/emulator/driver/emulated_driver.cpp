@@ -29,6 +29,10 @@ class Gpus {
     slots_.push_back({options, nullptr, 0});
     return static_cast<int>(slots_.size()) - 1;
   }
+  GpuOptions options(int ordinal) {
+    const std::scoped_lock lock(mutex_);
+    return at(ordinal).options;
+  }
   int count() {
     const std::scoped_lock lock(mutex_);
     return static_cast<int>(slots_.size());
@@ -91,10 +95,13 @@ void put_devices(cuda::Driver& driver) {
     std::strncpy(name, "emulated GPU", static_cast<size_t>(length));
     return kSuccess;
   };
-  driver.device_attribute = [](int* value, int attribute, int) {
-    *value = attribute == cuda::kMultiprocessors ? kEmulatedMultiprocessors
-             : attribute == cuda::kMajorVersion  ? 8
-                                                 : 0;
+  driver.device_attribute = [](int* value, int attribute, int device) {
+    const GpuOptions options = gpus().options(device);
+    *value = attribute == cuda::kMultiprocessors     ? kEmulatedMultiprocessors
+             : attribute == cuda::kMajorVersion      ? options.capability / 10
+             : attribute == cuda::kMinorVersion      ? options.capability % 10
+             : attribute == cuda::kMostSharedOfBlock ? options.most_shared
+                                                     : 0;
     return kSuccess;
   };
   driver.primary_context_retain = [](cuda::Context* context, int device) {

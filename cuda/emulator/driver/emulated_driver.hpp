@@ -17,6 +17,9 @@ struct GpuOptions {
   uint64_t seed = 0;    ///< of the order of warps and blocks, as LaunchOptions::seed
   int threads = 1;      ///< of the host; no result depends on it
   uint64_t memory = 0;  ///< bytes that can be allocated; 0: what the host has to spare
+  // As GPUs of compute capability 8.0:
+  int capability = 80;           ///< ten times the number
+  int most_shared = 163 * 1024;  ///< bytes of a block
 };
 
 /// The table. Misuse and faults of kernels are thrown as Error{device}; its functions return 0 otherwise.

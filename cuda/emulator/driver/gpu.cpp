@@ -231,7 +231,8 @@ LoadedFunction* Gpu::function(const Module* module, const std::string& name) {
 
 void Gpu::allow_shared(LoadedFunction* function, uint32_t bytes) {
   const Lock lock(mutex_);
-  if (bytes > kMostShared - std::min(kMostShared, function->kernel->static_shared)) {
+  const auto most = static_cast<uint32_t>(options_.most_shared);
+  if (bytes > most - std::min(most, function->kernel->static_shared)) {
     fail(Kind::device, "emulated GPU: kernel ", function->kernel->name, " wants ", bytes,
          " bytes of dynamic shared memory beside ", function->kernel->static_shared, " static ones");
   }
