@@ -43,8 +43,8 @@ class Objective {
   virtual int64_t total_steps() const = 0;
   /// Computes the gradients of optimizer step `step` (0-based), all micro-batches of it, divided by the
   /// number of tokens (or pairs) of the whole step and not averaged by micro-batch. Which data a step sees is
-  /// a function of (seed, step) and restored state alone. Of several ranks each computes its share, with
-  /// Ranks::end_round() and end_step(), and has the sums of all in the metrics.
+  /// a function of (seed, step) and restored state alone. Of several ranks each computes its share, by
+  /// in_rounds(), and has the sums of all in the metrics.
   virtual void accumulate(int64_t step, StepMetrics& metrics) = 0;
   /// Held-out figures ("val_loss" …) for the metrics; empty if there is no validation data.
   virtual std::map<std::string, double> validate() { return {}; }
