@@ -6,7 +6,8 @@
 namespace gristmill::runtime::test {
 
 Proofs::Proofs(const std::string& path) {
-  for (const Json& entry : read_json_file(path).as_array()) {
+  const Json all = read_json_file(path);
+  for (const Json& entry : all.as_array()) {
     const Json* kernels = entry.find("kernels");
     proofs_.push_back({entry.at("kind").as_string(), entry.at("file").as_string(),
                        entry.at("text").as_string(), kernels == nullptr ? "" : kernels->as_string(),
