@@ -1,6 +1,7 @@
 // What is not finite stays in the rows and columns that it belongs to. Tiles are filled up with zeros behind
 // the ends of matrices: were it with other numbers, an infinite one among them would become NaN everywhere.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -20,10 +21,14 @@ namespace {
 
 constexpr int64_t kSpoiled = 8;  // elements of the widest access
 
+void set(Lab& lab, const View& view, double value) {
+  lab.backend().copy(
+      view, lab.values(view.rows, view.cols, std::vector<double>(static_cast<size_t>(view.size()), value)));
+}
+
 /// Makes the first elements of a row infinite.
 void spoil(Lab& lab, const View& view, int64_t row = 0, int64_t cols = kSpoiled) {
-  const std::vector<double> infinite(static_cast<size_t>(cols), std::numeric_limits<double>::infinity());
-  lab.backend().copy(view.row_range(row, 1).col_range(0, cols), lab.values(1, cols, infinite));
+  set(lab, view.row_range(row, 1).col_range(0, cols), std::numeric_limits<double>::infinity());
 }
 
 /// Rows and columns from these on.
@@ -37,16 +42,16 @@ std::vector<double> rest(Lab& lab, const View& view, int64_t row, int64_t col) {
   return values;
 }
 
-/// The second of two documents beside one of which nothing is finite.
+/// Documents beside one of which nothing is finite: one that fills tiles, one of a single row.
 Scenario attention(int64_t width) {
   return {str("attention_backward heads of ", width), tolerance_of("attention_backward"), [=](Lab& lab) {
-            constexpr int32_t kFirst = 64, kRows = 101;  // documents meet between two tiles
+            constexpr int32_t kFirst = 64, kRows = 129;  // documents meet between tiles
             const AttentionShape shape = {1, 1, width, 1 / static_cast<double>(width)};
             const View q = lab.computed(kRows, width), k = lab.computed(kRows, width),
                        v = lab.computed(kRows, width), out = lab.computed(kRows, width),
                        lse = lab.real(kRows, 1), dout = lab.computed(kRows, width),
                        dq = lab.computed(kRows, width), dk = lab.computed(kRows, width),
-                       dv = lab.computed(kRows, width), documents = lab.ints({0, kFirst, kRows});
+                       dv = lab.computed(kRows, width), documents = lab.ints({0, kFirst, kRows - 1, kRows});
             for (const View& view : {q, k, v, dout}) spoil(lab, view, 0, width);
             lab.backend().attention(out, lse, q, k, v, documents, shape);
             lab.backend().attention_backward(dq, dk, dv, dout, q, k, v, out, lse, documents, shape);
@@ -56,22 +61,32 @@ Scenario attention(int64_t width) {
           }};
 }
 
-/// All query heads but the first of each row, over a cache behind whose last row others are infinite.
+/// Keys of which the first has an infinite score below all others, and values of which the first columns are
+/// infinite; caches behind whose last row all is infinite; one query head that is. The others' other columns.
 Scenario cached(int64_t width) {
   return {
       str("cached_attention heads of ", width), tolerance_of("cached_attention"), [=](Lab& lab) {
         constexpr int32_t kCapacity = 70;
-        const AttentionShape shape = {3, 1, width, 1 / static_cast<double>(width)};
-        const View q = lab.computed(2, 3 * width), k = lab.computed(2 * kCapacity, width),
-                   v = lab.computed(2 * kCapacity, width), out = lab.computed(2, 3 * width);
+        constexpr int64_t kHeads = 3;
+        const AttentionShape shape = {kHeads, 1, width, 1 / static_cast<double>(width)};
+        const View q = lab.computed(2, kHeads * width), k = lab.computed(2 * kCapacity, width),
+                   v = lab.computed(2 * kCapacity, width), out = lab.computed(2, kHeads * width);
+        for (int64_t head = 0; head < kHeads; ++head) {
+          set(lab, q.col_range(head * width, kSpoiled), -1);
+        }
         spoil(lab, q, 0, width);
-        for (const int64_t row : {33, 34, kCapacity + 67, kCapacity + 69}) {
-          spoil(lab, k, row, width);
-          spoil(lab, v, row, width);
+        for (const int64_t row : {0, 33, 34, kCapacity + 0, kCapacity + 67, kCapacity + 69}) {
+          const bool seen = row % kCapacity == 0;
+          spoil(lab, k, row, seen ? kSpoiled : width);
+          spoil(lab, v, row, seen ? kSpoiled : width);
         }
         lab.backend().cached_attention(out, q, k, v, lab.ints({0, 1}), lab.ints({33, 67}), kCapacity, shape);
         const std::vector<double> all = lab.read(out);
-        return Outputs{{all.begin() + width, all.end()}};
+        Outputs outputs(1);
+        for (int64_t at = width; at < 2 * kHeads * width; ++at) {
+          if (at % width >= kSpoiled) outputs[0].push_back(all[static_cast<size_t>(at)]);
+        }
+        return outputs;
       }};
 }
 
@@ -93,40 +108,47 @@ Scenario product(const std::array<int64_t, 3>& shape, bool ta, bool tb) {
           }};
 }
 
-/// Two experts, whose rows begin with infinite elements.
-Scenario experts(bool transposed) {
-  return {"grouped_matmul of two experts", tolerance_of("grouped_matmul"), [=](Lab& lab) {
-            constexpr int64_t kRows = 90, kDepth = 33, kCols = 72, kSize = kDepth * kCols;
+/// Experts whose rows begin with infinite elements; their gradients' depths are their rows.
+Scenario experts(int64_t depth, bool transposed) {
+  return {str("grouped_matmul of ", depth), tolerance_of("grouped_matmul"), [=](Lab& lab) {
+            const std::vector<int32_t> offsets = {0, 9, 34, 75, 148};
+            const int64_t rows = offsets.back(), cols = 72, size = depth * cols, count = 4;
             GroupedMatmul args;
-            const View a = lab.computed(kRows, kDepth), weights = lab.computed(2, kSize);
+            const View a = lab.computed(rows, depth), weights = lab.computed(count, size),
+                       first = weights.row_range(0, 1), dout = lab.computed(rows, cols),
+                       dweights = lab.real(count, size);
+            for (int64_t expert = 0; expert < count; ++expert) {
+              spoil(lab, weights, expert);
+              spoil(lab, a, offsets[static_cast<size_t>(expert)]);
+              spoil(lab, dout, offsets[static_cast<size_t>(expert)]);
+            }
             args.a = a;
-            args.out = lab.computed(kRows, kCols);
-            const View first = weights.row_range(0, 1);
-            args.b = transposed ? first.reshaped(kCols, kDepth) : first.reshaped(kDepth, kCols);
+            args.out = lab.computed(rows, cols);
+            args.b = transposed ? first.reshaped(cols, depth) : first.reshaped(depth, cols);
             args.transpose_b = transposed;
             args.expert_stride = weights.stride;
-            args.offsets = lab.ints({0, 41, kRows});
-            for (const int64_t expert : {0, 1}) {
-              spoil(lab, weights, expert);
-              spoil(lab, a, expert * 41);
-            }
+            args.offsets = lab.ints(offsets);
             lab.backend().grouped_matmul(args);
-            const View dout = lab.computed(kRows, kCols), dweights = lab.real(2, kSize);
-            for (const int64_t expert : {0, 1}) spoil(lab, dout, expert * 41);
-            lab.backend().grouped_matmul_gradient(dweights.row_range(0, 1).reshaped(kCols, kDepth),
+            lab.backend().grouped_matmul_gradient(dweights.row_range(0, 1).reshaped(cols, depth),
                                                   dweights.stride, dout, a, args.offsets);
-            const auto out = rest(lab, args.out, kSpoiled, kSpoiled);
-            Outputs outputs = {out};
-            outputs[0].erase(outputs[0].begin() + (41 - kSpoiled) * (kCols - kSpoiled),
-                             outputs[0].begin() + (42 - kSpoiled) * (kCols - kSpoiled));
-            const std::vector<double> all = lab.read(dweights);
-            for (int64_t at = 0; at < 2 * kSize; ++at) {
-              const int64_t row = at % kSize / kDepth, col = at % kDepth;
-              if (row >= kSpoiled && col >= kSpoiled) outputs[0].push_back(all[static_cast<size_t>(at)]);
+            const std::vector<double> out = lab.read(args.out), gradients = lab.read(dweights);
+            Outputs outputs(2);
+            for (int64_t at = 0; at < rows * cols; ++at) {
+              const bool begins = std::find(offsets.begin(), offsets.end(), at / cols) != offsets.end();
+              if (!begins && at % cols >= kSpoiled) outputs[0].push_back(out[static_cast<size_t>(at)]);
+            }
+            for (int64_t at = 0; at < count * size; ++at) {
+              if (at % size / depth >= kSpoiled && at % depth >= kSpoiled) {
+                outputs[1].push_back(gradients[static_cast<size_t>(at)]);
+              }
             }
             return outputs;
           }};
 }
+
+/// Depths that end in the first tile, the second, and one of those that are copied while others are
+/// multiplied, of 16 in f32 and of 32 in bf16.
+constexpr std::array<int64_t, 4> kDepths = {9, 25, 41, 73};
 
 std::vector<Scenario> attentions() {
   std::vector<Scenario> all;
@@ -142,14 +164,15 @@ std::vector<Scenario> caches() {
 
 std::vector<Scenario> products() {
   std::vector<Scenario> all;
-  for (const bool ta : {false, true}) {
+  for (const int64_t depth : kDepths) {
     for (const bool tb : {false, true}) {
-      all.push_back(product({70, 72, 41}, ta, tb));
-      all.push_back(product({256, 512, 41}, ta, tb));
+      for (const bool ta : {false, true}) {
+        all.push_back(product({70, 72, depth}, ta, tb));
+        if (depth != 25) all.push_back(product({129, 520, depth}, ta, tb));  // of large tiles
+      }
+      all.push_back(experts(depth, tb));
     }
   }
-  all.push_back(experts(true));
-  all.push_back(experts(false));
   return all;
 }
 
