@@ -66,6 +66,16 @@ class CudaDevice final : public Device {
   Backend& backend() override { return backend_; }
   std::optional<uint64_t> free_memory() override { return gpu_.free_bytes(); }
 
+  DeviceLink link() override {
+    const FoundNccl found = options_.find_nccl == nullptr ? FoundNccl{} : options_.find_nccl();
+    if (found.functions == nullptr) return {"", "", found.absence};
+    return {str("NCCL of ", found.functions->library), gpu_.place(), ""};
+  }
+  std::unique_ptr<ArenaExchange> open_link(Collective& ranks) override {
+    const Nccl* nccl = options_.find_nccl == nullptr ? nullptr : options_.find_nccl().functions;
+    return nccl == nullptr ? nullptr : open_nccl_exchange(*nccl, gpu_, *this, ranks, options_.exchange_bytes);
+  }
+
   void* allocate(size_t bytes) override {
     expect_whole();
     if (!options_.red_zones) {

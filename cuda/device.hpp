@@ -8,6 +8,8 @@
 #include "cuda/cublas/cublas.hpp"
 #include "cuda/driver/driver.hpp"
 #include "cuda/library_products.hpp"
+#include "cuda/nccl/exchange.hpp"
+#include "cuda/nccl/nccl.hpp"
 #include "runtime/device.hpp"
 
 namespace gristmill::runtime::cuda {
@@ -26,6 +28,9 @@ struct DeviceOptions {
   /// Makes large products; null: our own kernels make all.
   const Cublas* cublas = nullptr;
   LibraryOptions library = {};  ///< which products are large
+  /// Looks for what carries arenas to the GPUs of other ranks; null: nothing does.
+  FoundNccl (*find_nccl)() = nullptr;
+  int64_t exchange_bytes = kExchangeBytes;  ///< of memory for that
 };
 
 /// `name`: what the device is called before the name of the hardware in parentheses.

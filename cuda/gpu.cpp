@@ -103,6 +103,14 @@ std::string Gpu::hardware_name() {
   return name.data();
 }
 
+std::string Gpu::place() {
+  std::array<char, 64> place = {};
+  if (driver_.device_place == nullptr) return "";
+  check(driver_, driver_.device_place(place.data(), static_cast<int>(place.size()) - 1, handles_.device),
+        "asking for the GPU's place");
+  return place.data();
+}
+
 int Gpu::attribute(int number) {
   int value = 0;
   check(driver_, driver_.device_attribute(&value, number, handles_.device),

@@ -39,6 +39,8 @@ class Gpu {
   const Driver& driver() const { return driver_; }
   Stream stream() const { return handles_.stream; }
   std::string hardware_name();
+  /// Where it is in its machine; empty where that is not known, or every GPU is another.
+  std::string place();
   int multiprocessors() const { return multiprocessors_; }
   /// Bytes of shared memory that a block can have.
   int64_t most_shared() const { return most_shared_; }

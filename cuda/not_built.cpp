@@ -18,6 +18,13 @@ std::unique_ptr<Device> open_emulated_device(int, DType) {
        "or use --device cpu");
 }
 
-bool cuda_device_exists() noexcept { return false; }
+int cuda_device_count() noexcept { return 0; }
+
+std::unique_ptr<Collective> open_gpu_collective(std::optional<int>, const Meeting&) {
+  fail(Kind::device,
+       "--rendezvous: this build has no CUDA backend; build with the CUDA toolkit's nvcc on the PATH, or "
+       "start "
+       "with Open MPI's mpirun and use --device cpu");
+}
 
 }  // namespace gristmill::runtime

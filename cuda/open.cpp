@@ -11,6 +11,7 @@
 #include "cuda/driver/driver.hpp"
 #include "emulator/cublas/emulated_cublas.hpp"
 #include "emulator/driver/emulated_driver.hpp"
+#include "emulator/nccl/emulated_nccl.hpp"
 #include "runtime/cuda.hpp"
 
 namespace gristmill::runtime {
@@ -56,6 +57,7 @@ std::unique_ptr<Device> open_cuda_device(int ordinal, DType compute) {
       log::debug("large products: ", found.functions->library, ", version ", found.functions->version());
     }
   }
+  options.find_nccl = [] { return cuda::find_nccl(); };
   return cuda::open_gpu(driver, ordinal, str("cuda:", ordinal), options);
 }
 
@@ -63,16 +65,17 @@ std::unique_ptr<Device> open_emulated_device(int threads, DType compute) {
   const int ordinal = emulator::add_gpu({.seed = 0, .threads = threads});
   cuda::DeviceOptions options = options_for(compute, false);
   if (is_on(kCublasSwitch)) options.cublas = &emulator::emulated_cublas();
+  options.find_nccl = [] { return cuda::FoundNccl{&emulator::emulated_nccl(), ""}; };
   return cuda::open_gpu(emulator::emulated_driver(), ordinal, "emu", options);
 }
 
-bool cuda_device_exists() noexcept {
+int cuda_device_count() noexcept {
   try {
     const cuda::Driver& driver = cuda::load_driver();
     int count = 0;
-    return driver.device_count(&count) == cuda::kSuccess && count > 0;
+    return driver.device_count(&count) == cuda::kSuccess ? count : 0;
   } catch (const Error&) {
-    return false;
+    return 0;
   }
 }
 

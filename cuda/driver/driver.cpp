@@ -48,6 +48,7 @@ void find_devices(const Library& library, Driver& driver) {
   library.find(driver.device_count, "cuDeviceGetCount");
   library.find(driver.device_get, "cuDeviceGet");
   library.find(driver.device_name, "cuDeviceGetName");
+  library.find(driver.device_place, "cuDeviceGetPCIBusId");
   library.find(driver.device_attribute, "cuDeviceGetAttribute");
   library.find(driver.primary_context_retain, "cuDevicePrimaryCtxRetain");
   library.find(driver.primary_context_release, "cuDevicePrimaryCtxRelease_v2");

@@ -50,6 +50,7 @@ struct Driver {
   Status (*device_count)(int* count) = nullptr;
   Status (*device_get)(int* device, int ordinal) = nullptr;
   Status (*device_name)(char* name, int length, int device) = nullptr;
+  Status (*device_place)(char* text, int length, int device) = nullptr;  ///< on the PCI bus
   Status (*device_attribute)(int* value, int attribute, int device) = nullptr;
 
   Status (*primary_context_retain)(Context* context, int device) = nullptr;

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/str.hpp"
 #include "runtime/backend.hpp"
+#include "runtime/neighbours.hpp"
 
 namespace gristmill::runtime {
 
@@ -131,9 +135,39 @@ void HostArenaExchange::share(View values, std::span<const Range> ranges) {
   }
 }
 
+/// Why the ranks' devices have no way of their own between all of them; empty if they have.
+std::string obstacle_of(const std::vector<std::string>& libraries, const std::vector<std::string>& places) {
+  for (size_t rank = 0; rank < libraries.size(); ++rank) {
+    if (libraries[rank].empty() || libraries[rank] != libraries[0])
+      return str("the devices of rank 0 and rank ", rank, " share no library for it");
+    for (size_t other = 0; other < rank; ++other)
+      if (!places[rank].empty() && places[rank] == places[other])
+        return str("ranks ", other, " and ", rank, " are on the same GPU");
+  }
+  return "";
+}
+
 }  // namespace
 
+std::unique_ptr<ArenaExchange> Device::open_link(Collective&) { return nullptr; }
+
 std::unique_ptr<ArenaExchange> open_arena_exchange(Collective& ranks, Device& device) {
+  if (ranks.size() > 1) {
+    const DeviceLink link = device.link();
+    const std::string place = link.place.empty() ? "" : str(this_process().machine, " ", link.place);
+    const auto libraries = gather_texts(ranks, link.library), places = gather_texts(ranks, place);
+    const std::string obstacle = obstacle_of(libraries, places);
+    if (obstacle.empty()) {
+      log::debug("gradients travel by ", link.library);
+      return device.open_link(ranks);
+    }
+    const auto absences = gather_texts(ranks, link.absence);
+    const auto absence =
+        std::find_if(absences.begin(), absences.end(), [](const auto& text) { return !text.empty(); });
+    if (absence != absences.end() || !link.library.empty())
+      log::info("gradients travel by way of the host's memory: ",
+                absence == absences.end() ? obstacle : *absence);
+  }
   return std::make_unique<HostArenaExchange>(ranks, device);
 }
 

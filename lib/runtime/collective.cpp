@@ -5,10 +5,10 @@
 #include <numeric>
 #include <utility>
 
-#include "base/environment.hpp"
 #include "base/error.hpp"
 #include "base/str.hpp"
 #include "runtime/mpi.hpp"
+#include "runtime/open.hpp"
 
 namespace gristmill::runtime {
 namespace {
@@ -42,22 +42,11 @@ std::vector<uint64_t> exchange_counts(Collective& ranks, uint64_t mine) {
 
 std::unique_ptr<Collective> open_local_collective() { return std::make_unique<LocalCollective>(); }
 
-std::optional<int64_t> launched_ranks() {
-  // Slurm sets its own variables for plain tasks too, and PMI_SIZE is also MPICH's: who starts several
-  // processes says how many, and who says so starts ranks.
-  for (const char* size : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
-    if (const auto text = environment_variable(size)) {
-      if (const auto count = parse_int(*text); count && *count > 0) return *count;
-    }
-  }
-  if (environment_variable("PMIX_RANK") || environment_variable("PMI_RANK")) return 0;
-  return std::nullopt;
-}
-
-std::unique_ptr<Collective> open_collective() {
-  const auto launched = launched_ranks();
-  if (!launched || *launched == 1) return open_local_collective();
-  return open_mpi_collective(*launched);
+std::unique_ptr<Collective> open_collective(const CollectiveOptions& options) {
+  const auto launch = find_launch();
+  if (!options.rendezvous.empty()) return open_rendezvous_collective(launch, options);
+  if (!launch || launch->ranks == 1) return open_local_collective();
+  return open_mpi_collective(*launch);
 }
 
 std::vector<double> gather_values(Collective& ranks, std::span<const double> mine) {

@@ -10,12 +10,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "runtime/device.hpp"
+#include "runtime/launch.hpp"
 
 namespace gristmill::runtime {
 
@@ -48,13 +48,17 @@ class Collective {
 /// One rank: nothing is ever sent.
 std::unique_ptr<Collective> open_local_collective();
 
-/// How many ranks the launcher of this process started, from its environment: nothing when none did, 0 when
-/// only the launcher knows.
-std::optional<int64_t> launched_ranks();
+struct CollectiveOptions {
+  std::string device = "cpu";  ///< as open_device()'s
+  std::string rendezvous;      ///< a file by which ranks of GPUs find each other without MPI; empty = MPI
+  double rendezvous_seconds = 300;  ///< how long to wait for them
+};
 
-/// The ranks that mpirun or srun started this process with; one local rank when it was started alone.
-/// Error{device} when there are several and Open MPI is not installed or is not the launcher's.
-std::unique_ptr<Collective> open_collective();
+/// The ranks that a launcher (launch.hpp) started this process with; one local rank when it was started
+/// alone. With a file of rendezvous they talk by NCCL between their GPUs, else by Open MPI. Error{device}
+/// when there are several and that is not installed or is not the launcher's, Error{usage} for a rendezvous
+/// without GPUs or launcher.
+std::unique_ptr<Collective> open_collective(const CollectiveOptions& options = {});
 
 // --- on top of exchange(); all ranks call these together
 // ---------------------------------------------------------------------------------------------------------

@@ -16,7 +16,16 @@
 
 namespace gristmill::runtime {
 
+class ArenaExchange;
 class Backend;
+class Collective;
+
+/// A device's own way to those of other ranks.
+struct DeviceLink {
+  std::string library;  ///< that carries it; empty = there is no such way
+  std::string place;    ///< the hardware's, on its machine: two ranks on one cannot use it; empty = any
+  std::string absence;  ///< what is missing, where something could be there
+};
 
 /// Work that a device recorded once and can do again and again at little cost. Must not outlive the device.
 class Recording {
@@ -45,6 +54,10 @@ class Device {
   virtual Backend& backend() = 0;
   /// Bytes that allocate() can still give out; nothing where that is the host's memory (base/memory.hpp).
   virtual std::optional<uint64_t> free_memory() { return std::nullopt; }
+
+  virtual DeviceLink link() { return {}; }
+  /// Null where link() has no library. All ranks call it together.
+  virtual std::unique_ptr<ArenaExchange> open_link(Collective& ranks);
 
   /// Zeroed memory, aligned to 64 bytes. Throws Error{device} that says how much was asked for when there is
   /// none.
@@ -109,10 +122,14 @@ std::vector<float> read_float(Device& device, ConstView from);
 std::vector<int32_t> read_ints(Device& device, ConstView from);
 
 /// Opens "auto", "cpu", "cuda[:N]" or "emu" (the compiled CUDA kernels on an emulated GPU that checks every
-/// access; slow). auto takes a GPU if there is one, else the CPU. What is not there is Error{device} that
+/// access; slow). auto takes a GPU if there is one, else the CPU; cuda without a number is the first, or the
+/// one that belongs to this rank of several on a machine. What is not there is Error{device} that
 /// says so in one line. GRISTMILL_ISA=scalar|avx2|avx512|avx512bf16 overrides what cpuid offers. `compute` is
 /// f32 or bf16; bf16 runs everywhere, fast where the processor has the instruction.
 std::unique_ptr<Device> open_device(const std::string& name, int threads, DType compute = DType::f32);
+
+/// Whether two devices' names are of the same hardware: "cuda:0 (…)" and "cuda:1 (…)" may be.
+bool same_hardware(const std::string& name, const std::string& other);
 
 /// The oracle: plain C++ on one thread, templated on the scalar. `real` is f64 or f32.
 std::unique_ptr<Device> open_reference_device(DType real);

@@ -17,7 +17,6 @@
 #include <thread>
 #include <vector>
 
-#include "base/environment.hpp"
 #include "base/error.hpp"
 #include "runtime/neighbours.hpp"
 
@@ -180,14 +179,17 @@ class MpiCollective final : public Collective {
 
 }  // namespace
 
-std::unique_ptr<Collective> open_mpi_collective(int64_t launched) {
+std::unique_ptr<Collective> open_mpi_collective(const Launch& launch) {
   // Open MPI takes its ranks from PMIx alone. Without it every process would take itself for the only one, or
   // end with a page about how Open MPI was built.
-  if (!environment_variable("PMIX_RANK")) {
-    fail(Kind::device, "a launcher started ", launched == 0 ? str("several") : str(launched),
-         " ranks, but in a way that Open MPI cannot join; start with Open MPI's mpirun, or srun --mpi=pmix");
+  if (!launch.joins_mpi) {
+    fail(Kind::device, "a launcher started ", launch.ranks == 0 ? str("several") : str(launch.ranks),
+         " ranks (", launch.by,
+         "), but in a way that Open MPI cannot join; start with Open MPI's mpirun, or srun --mpi=pmix, or "
+         "name "
+         "a file that all ranks see with --rendezvous");
   }
-  return std::make_unique<MpiCollective>(launched);
+  return std::make_unique<MpiCollective>(launch.ranks);
 }
 
 }  // namespace gristmill::runtime

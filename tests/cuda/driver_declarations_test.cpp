@@ -38,6 +38,7 @@ static_assert(kCalledAlike<decltype(Driver::error_string), decltype(&cuGetErrorS
 static_assert(kCalledAlike<decltype(Driver::device_count), decltype(&cuDeviceGetCount)>);
 static_assert(kCalledAlike<decltype(Driver::device_get), decltype(&cuDeviceGet)>);
 static_assert(kCalledAlike<decltype(Driver::device_name), decltype(&cuDeviceGetName)>);
+static_assert(kCalledAlike<decltype(Driver::device_place), decltype(&cuDeviceGetPCIBusId)>);
 static_assert(kCalledAlike<decltype(Driver::device_attribute), decltype(&cuDeviceGetAttribute)>);
 static_assert(kCalledAlike<decltype(Driver::primary_context_retain), decltype(&cuDevicePrimaryCtxRetain)>);
 static_assert(kCalledAlike<decltype(Driver::primary_context_release), decltype(&cuDevicePrimaryCtxRelease)>);

@@ -82,7 +82,7 @@ TEST_CASE("a library that is no driver is told by what it lacks", "[cuda]") {
 }
 
 TEST_CASE("auto takes the CPU where there is no GPU, and cuda says why it cannot", "[cuda]") {
-  if (cuda_device_exists()) return;
+  if (cuda_device_count() > 0) return;
   CHECK(open_device("auto", 1)->name().substr(0, 4) == "cpu ");
   CHECK(!message_of([] { open_device("cuda", 1); }).empty());
 }

@@ -191,8 +191,8 @@ TEST_CASE("a rank that fails does not leave the others waiting", "[runtime]") {
 }
 
 TEST_CASE("only a launcher's environment makes ranks", "[runtime]") {
-  for (const char* name :
-       {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "PMIX_RANK", "PMI_RANK"})
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "WORLD_SIZE", "RANK", "PMI_SIZE", "SLURM_STEP_NUM_TASKS",
+                           "PMIX_RANK", "PMI_RANK"})
     ::unsetenv(name);
   CHECK_FALSE(launched_ranks().has_value());
   CHECK(open_collective()->name() == "local");
