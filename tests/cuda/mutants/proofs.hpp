@@ -3,7 +3,8 @@
 // Mutants that no test can catch since they do what the kernel does, with the proof of it: equivalent.json
 // beside this file, an array of
 //
-//   {"kind": "copy reads all bytes", "file": "attention_tiles.cuh", "text": "the line of the source",
+//   {"kind": "copy reads all bytes", "file": "attention_tiles.cuh", "text": "the line of the source with
+//   single blanks",
 //    "kernels": "attention_backward/", "most": 30, "proof": "a sentence"}
 //
 // An entry is about the mutants of one kind that the compiler made of one line of source in the kernels whose
