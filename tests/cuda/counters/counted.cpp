@@ -1,4 +1,4 @@
-#include "counters/counted.hpp"
+#include "cuda/counters/counted.hpp"
 
 #include <algorithm>
 #include <array>

@@ -13,10 +13,10 @@
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/str.hpp"
-#include "counters/counted.hpp"
+#include "cuda/counters/counted.hpp"
+#include "cuda/mutants/kernels.hpp"
 #include "emulator/driver/emulated_driver.hpp"
 #include "lab.hpp"
-#include "mutants/kernels.hpp"
 #include "runtime/device.hpp"
 
 using namespace gristmill;
