@@ -84,7 +84,7 @@ void check(const Nccl& nccl, NcclResult result, const std::string& what) {
   while (!detail.empty() && detail.back() == '\n') detail.pop_back();
   for (char& c : detail) c = c == '\n' ? ' ' : c;
   fail(Kind::device, what, ": NCCL says ", text == nullptr ? "an unknown error" : text, " (", result, ")",
-       detail.empty() ? "" : ": ", detail, "; NCCL_DEBUG=WARN in the environment tells more");
+       detail.empty() ? "" : ": ", detail);
 }
 
 }  // namespace gristmill::runtime::cuda

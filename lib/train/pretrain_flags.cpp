@@ -91,7 +91,8 @@ void put_annealing(Json& json, const PretrainRunOptions& options) {
   json["anneal-weight"] = options.pretrain.anneal_weight;
 }
 
-void add_rank_flags(cli::Tool& tool, RanksOptions& ranks) {
+void add_rank_flags(cli::Tool& tool, PretrainRunOptions& options) {
+  auto& ranks = options.ranks;
   tool.group("Ranks");
   tool.option(
       "--zero", ranks.zero,
@@ -101,6 +102,12 @@ void add_rank_flags(cli::Tool& tool, RanksOptions& ranks) {
       "--deterministic-reduce", ranks.deterministic_reduce,
       "add gradients in the order of the micro-batches on GPUs too, so that any number of ranks gives "
       "the same bits; CPUs always do");
+  tool.option(
+      "--rendezvous", options.rendezvous,
+      "file that all ranks see and that is not there yet: ranks on GPUs that torchrun or srun started "
+      "find each other by it, without MPI");
+  tool.option("--rendezvous-seconds", options.rendezvous_seconds,
+              "how long to wait for the other ranks there");
 }
 
 }  // namespace
@@ -109,7 +116,7 @@ void add_pretrain_flags(cli::Tool& tool, PretrainRunOptions& options) {
   add_data_flags(tool, options);
   add_model_flags(tool, options);
   add_train_flags(tool, options.train);
-  add_rank_flags(tool, options.ranks);
+  add_rank_flags(tool, options);
 }
 
 void read_common_flags(const cli::Tool& tool, PretrainRunOptions& options) {

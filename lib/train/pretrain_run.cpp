@@ -228,7 +228,10 @@ void pretrain_on(runtime::Collective& collective, const PretrainRunOptions& give
 }  // namespace
 
 void pretrain(const PretrainRunOptions& options) {
-  const auto collective = runtime::open_collective();
+  if (options.rendezvous_seconds < 1)
+    fail(Kind::usage, "--rendezvous-seconds must be at least 1, not ", options.rendezvous_seconds);
+  const auto collective = runtime::open_collective(
+      {options.device, options.rendezvous, static_cast<double>(options.rendezvous_seconds)});
   run_together(*collective, [&] { pretrain_on(*collective, options); });
 }
 

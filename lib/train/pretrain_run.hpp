@@ -49,6 +49,8 @@ struct PretrainRunOptions {
   PretrainOptions pretrain;
   TrainOptions train;
   RanksOptions ranks;
+  std::string rendezvous;        ///< see runtime::CollectiveOptions
+  int rendezvous_seconds = 300;  ///< likewise
   std::string device = "auto";
   int threads = 1;
 

@@ -125,7 +125,7 @@ class Loop {
       const auto found = differences(Json::parse(runs[0]), Json::parse(runs[rank]), Between::ranks);
       if (!found.empty())
         fail(Kind::usage, "rank ", rank, " was started with other options than rank 0: ", join(found, ", "));
-      if (devices[rank] != devices[0])
+      if (!runtime::same_hardware(devices[rank], devices[0]))
         log::warn("rank ", rank, " runs on ", devices[rank], ", rank 0 on ", devices[0],
                   ": one rank alone will not give the same bits");
     }
@@ -151,7 +151,7 @@ class Loop {
     if (saved.seed != options_.seed) {
       fail(Kind::usage, checkpoint, ": was made with seed ", saved.seed, ", not ", options_.seed);
     }
-    if (saved.device != state_.device) {
+    if (!runtime::same_hardware(saved.device, state_.device)) {
       log::warn(checkpoint, " was made on ", saved.device, ", this is ", state_.device,
                 ": the run will not be bit for bit the same");
     }
