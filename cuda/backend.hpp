@@ -39,6 +39,7 @@ class CudaBackend final : public Backend {
   void forget(const void* memory, size_t bytes) { kept_.forget(memory, bytes); }
   /// Bytes of weights that are kept in the compute type.
   int64_t kept_bytes() const { return kept_.bytes(); }
+  bool give_up_kept() { return kept_.give_up(); }
   /// Makes all kept copies anew that are outdated: before work is replayed that was recorded when they were
   /// fresh.
   void refresh_kept();

@@ -79,12 +79,12 @@ class CudaDevice final : public Device {
   void* allocate(size_t bytes) override {
     expect_whole();
     if (!options_.red_zones) {
-      void* memory = gpu_.allocate(bytes);
+      void* memory = with_room(bytes);
       gpu_.set_bytes(memory, 0, bytes);
       sizes_[memory] = bytes;
       return memory;
     }
-    auto* base = static_cast<char*>(gpu_.allocate(bytes + 2 * kZone));
+    auto* base = static_cast<char*>(with_room(bytes + 2 * kZone));
     gpu_.set_bytes(base, kZoneByte, bytes + 2 * kZone);
     gpu_.set_bytes(base + kZone, 0, bytes);
     sizes_[base + kZone] = bytes;
@@ -132,6 +132,13 @@ class CudaDevice final : public Device {
   }
 
  private:
+  /// Memory for what a run cannot do without: copies of weights, which it can, make room for it.
+  void* with_room(size_t bytes) {
+    void* memory = gpu_.try_allocate(bytes);
+    if (memory != nullptr) return memory;
+    backend_.give_up_kept();
+    return gpu_.allocate(bytes);
+  }
   void expect_whole() {
     if (!failure_.empty()) throw Error(Kind::device, std::exchange(failure_, std::string()));
   }

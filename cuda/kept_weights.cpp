@@ -63,7 +63,7 @@ KeptWeights::Copy* KeptWeights::get(const Weight& weight) {
   const Key key = key_of(weight);
   const auto known = kept_.find(key);
   if (known != kept_.end()) return &known->second;
-  if (full_ || gpu_.is_recording()) return nullptr;
+  if (full_ || given_up_ || gpu_.is_recording()) return nullptr;
   const auto bytes = static_cast<size_t>(weight.copy_bytes());
   char* const memory =
       gpu_.free_bytes() < bytes + kSpare ? nullptr : static_cast<char*>(gpu_.try_allocate(bytes));
@@ -108,6 +108,17 @@ void KeptWeights::forget(const void* memory, size_t bytes) {
     ++at;
   }
   for (char* copy : copies) gpu_.release(copy);
+}
+
+bool KeptWeights::give_up() {
+  given_up_ = true;
+  std::vector<char*> copies;
+  for (const auto& [key, copy] : kept_) copies.push_back(copy.data);
+  kept_.clear();
+  low_ = high_ = nullptr;
+  bytes_ = 0;
+  for (char* copy : copies) gpu_.release(copy);
+  return !copies.empty();
 }
 
 std::vector<KeptWeights::Weight> KeptWeights::outdated() const {

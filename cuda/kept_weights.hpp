@@ -44,6 +44,9 @@ class KeptWeights {
   void written(const void* memory, size_t bytes);
   /// The memory of these bytes is given back.
   void forget(const void* memory, size_t bytes);
+  /// Gives all copies back, and makes no more: others need the memory. Not while a product is being enqueued.
+  /// False if there were none.
+  bool give_up();
   /// Bytes of all copies.
   int64_t bytes() const { return bytes_; }
   /// The weights whose copies are outdated.
@@ -66,6 +69,7 @@ class KeptWeights {
   const char *low_ = nullptr, *high_ = nullptr;  ///< all kept weights lie between
   int64_t bytes_ = 0;
   bool full_ = false;  ///< there was no room, and nothing was forgotten since
+  bool given_up_ = false;
 };
 
 }  // namespace gristmill::runtime::cuda

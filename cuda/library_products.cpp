@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "base/str.hpp"
 
 namespace gristmill::runtime::cuda {
@@ -41,6 +42,19 @@ ConstView addend_of(const Matmul& args) { return args.accumulate ? ConstView(arg
 int type_of(bool narrow) { return narrow ? kTypeBf16 : kTypeF32; }
 
 }  // namespace
+
+LibraryProducts::LibraryProducts(Gpu& gpu, const Cublas* cublas, DType compute, const LibraryOptions& options)
+    : gpu_(gpu), cublas_(cublas), narrow_(compute == DType::bf16), options_(options) {
+  if (cublas_ == nullptr) return;
+  const CublasStatus status = cublas_->create(&handle_);
+  if (status == kCublasSuccess) return;
+  const char* text = cublas_->status_string(status);
+  log::info("cuBLASLt (", cublas_->library,
+            ") does not start: ", text == nullptr ? "an unknown status" : text, " (", status,
+            "); our own kernels make all products. A driver as new as the library helps");
+  handle_ = nullptr;
+  cublas_ = nullptr;
+}
 
 LibraryProducts::~LibraryProducts() {
   try {
@@ -93,11 +107,6 @@ LibraryProducts::Shape LibraryProducts::shape_of(const Matmul& args, const Opera
   shape.transpose_b = args.transpose_b;
   shape.narrow_out = out.dtype == DType::bf16;
   return shape;
-}
-
-CublasHandle LibraryProducts::handle() {
-  if (handle_ == nullptr) check(*cublas_, cublas_->create(&handle_), "starting products");
-  return handle_;
 }
 
 template <class Value>
@@ -157,7 +166,7 @@ void LibraryProducts::choose(const Shape& shape, Plan& plan) {
   }
   CublasChoice choice = {};
   int found = 0;
-  const CublasStatus status = cublas_->choose(handle(), plan.product.get(), plan.b.get(), plan.a.get(),
+  const CublasStatus status = cublas_->choose(handle_, plan.product.get(), plan.b.get(), plan.a.get(),
                                               plan.addend.get(), plan.out.get(), made, 1, &choice, &found);
   if (status != kCublasNotSupported) check(*cublas_, status, "looking for a way to make a product");
   plan.possible = status == kCublasSuccess && found > 0 && choice.state == kCublasSuccess;
@@ -184,7 +193,7 @@ bool LibraryProducts::multiply(const Matmul& args, const Operand& a, const Opera
   const ConstView addend = addend_of(args);
   const float one = 1, beta = addend ? 1 : 0;
   const CublasStatus status =
-      cublas_->multiply(handle(), plan.product.get(), &one, b.data, plan.b.get(), a.data, plan.a.get(), &beta,
+      cublas_->multiply(handle_, plan.product.get(), &one, b.data, plan.b.get(), a.data, plan.a.get(), &beta,
                         addend ? addend.data : args.out.data, plan.addend.get(), args.out.data,
                         plan.out.get(), &plan.algorithm, workspace, plan.workspace, gpu_.stream());
   plan.possible = status != kCublasNotSupported;  // what a search cannot know: beta, and where C lies

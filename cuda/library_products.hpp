@@ -38,9 +38,8 @@ struct LibraryOptions {
 
 class LibraryProducts {
  public:
-  /// Where cublas is null, it takes nothing.
-  LibraryProducts(Gpu& gpu, const Cublas* cublas, DType compute, const LibraryOptions& options)
-      : gpu_(gpu), cublas_(cublas), narrow_(compute == DType::bf16), options_(options) {}
+  /// Where cublas is null or does not start, which it says, it takes nothing.
+  LibraryProducts(Gpu& gpu, const Cublas* cublas, DType compute, const LibraryOptions& options);
   ~LibraryProducts();
   LibraryProducts(const LibraryProducts&) = delete;
   LibraryProducts& operator=(const LibraryProducts&) = delete;
@@ -70,7 +69,6 @@ class LibraryProducts {
   };
 
   Shape shape_of(const Matmul& args, const Operand& a, const Operand& b) const;
-  CublasHandle handle();
   Plan& planned(const Shape& shape);
   Plan described(const Shape& shape) const;
   void choose(const Shape& shape, Plan& plan);
@@ -79,7 +77,7 @@ class LibraryProducts {
   void set(const Plan& plan, ProductAttribute attribute, const Value& value) const;
 
   Gpu& gpu_;
-  const Cublas* const cublas_;
+  const Cublas* cublas_;
   const bool narrow_;  ///< operands are bf16
   const LibraryOptions options_;
   CublasHandle handle_ = nullptr;

@@ -56,7 +56,7 @@ class NcclCollective final : public Collective {
   int on_this_machine() const override { return neighbours_->count(); }
   void exchange(const Parts& out, const Places& in) override;
   void leave() override { gather_values(*this, {}); }
-  void end_all(int) noexcept override { nccl_->abort(); }
+  void end_all(int) noexcept override { nccl_->give_up(); }
 
  private:
   template <class Spans>

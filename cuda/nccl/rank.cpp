@@ -22,13 +22,13 @@ NcclRank::NcclRank(const Nccl& nccl, Gpu& gpu, const NcclId& id, int rank, int r
 NcclRank::~NcclRank() {
   const Driver& driver = gpu_.driver();
   // The others may never come to what is under way here.
-  if (std::uncaught_exceptions() > exceptions_) abort();
+  if (std::uncaught_exceptions() > exceptions_) give_up();
   try {
     gpu_.begin_work("leaving the other ranks");
     driver.stream_synchronize(stream_);
     if (communicator_ != nullptr) nccl_.destroy(communicator_);
   } catch (const Error&) {
-    abort();  // the GPU was lost before, and whoever waited for it knows
+    give_up();  // the GPU was lost before, and whoever waited for it knows
   }
   try {
     driver.event_destroy(reached_);
@@ -39,7 +39,7 @@ NcclRank::~NcclRank() {
   }
 }
 
-void NcclRank::abort() noexcept {
+void NcclRank::give_up() noexcept {
   try {
     if (communicator_ != nullptr) nccl_.abort(communicator_);
   } catch (const Error&) {

@@ -32,7 +32,7 @@ class NcclRank {
   void group(const std::function<void()>& calls);
   void expect(NcclResult result, const char* what) { check(nccl_, result, what); }
   void synchronize();
-  void abort() noexcept;
+  void give_up() noexcept;
 
  private:
   const Nccl& nccl_;

@@ -56,7 +56,7 @@ void add_run_flags(cli::Tool& tool, TrainOptions& options) {
                    "machine has to spare");
   tool.option("--export", options.export_to.directory,
               "folder beside --run-dir for the finished model, as others take it; checkpoints stay one exact "
-              "fp32 file");
+              "file");
   tool.choice("--save-dtype", options.export_to.type, kStoredTypes, "type of the weights in --export");
   tool.size_option(
       "--max-shard-size", options.export_to.max_shard_size,
@@ -94,7 +94,7 @@ void read_train_flags(const cli::Tool& tool, TrainOptions& options) {
 Json to_json(const TrainOptions& options) {
   Json json = Json::object();
   json["dtype"] = name_of(kTypes, options.compute);
-  json["weights"] = name_of(kWeights, options.weights);
+  if (options.weights != model::WeightStorage::real) json["weights"] = name_of(kWeights, options.weights);
   json["recompute"] = name_of(kRecompute, options.recompute);
   json["optimizer"] = name_of(kOptimizers, options.optimizer);
   json["lr"] = options.learning_rate;

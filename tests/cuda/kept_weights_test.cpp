@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cuda/backend.hpp"
+#include "cuda/device.hpp"
 #include "emulator/driver/emulated_driver.hpp"
 #include "lab.hpp"
 #include "parity.hpp"
@@ -147,4 +148,23 @@ TEST_CASE("a weight that was kept rounded goes with its memory", "[cuda]") {
     CHECK(backend.kept_bytes() == kSize * kSize * 2);
   }
   CHECK(backend.kept_bytes() == 0);
+}
+
+TEST_CASE("weights that are kept rounded are given up where a run needs more memory", "[cuda][emulator]") {
+  emulator::GpuOptions options;
+  options.memory = uint64_t{400} << 20;
+  const auto device =
+      cuda::open_gpu(emulator::emulated_driver(), emulator::add_gpu(options), "emu", {DType::bf16, false});
+  Lab lab(*device);
+  const View weight = lab.real(kSize, kSize), a = lab.real(20, kSize), out = lab.real(20, kSize);
+  const auto before = product_with(lab, out, a, weight, true);
+  const auto copied = [&] {
+    emulator::clear_kernel_use();
+    product_with(lab, out, a, weight, true);
+    return copies(*device);
+  };
+  const uint64_t kept = copied();
+  CHECK_THROWS(Buffer(*device, DType::f32, 1, int64_t{1} << 32));  // not even without them
+  CHECK(copied() > kept);                                          // rounded anew, and for good
+  CHECK((product_with(lab, out, a, weight, true) == before));
 }

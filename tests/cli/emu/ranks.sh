@@ -14,11 +14,11 @@ refused() {  # CODE FILE: the command behind it, with that code
   "$@" 2>"$file" || code=$?
   [ $code -eq "$wanted" ] || { echo "code $code, not $wanted: $*"; cat "$file"; exit 1; }
 }
-torch() (  # RANK SIZE FOLDER OPTION…: as torchrun starts one rank
+torch() {  # RANK SIZE FOLDER OPTION…: as torchrun starts one rank
   local rank=$1 size=$2 folder=$3
   shift 3
-  exec env RANK=$rank WORLD_SIZE=$size LOCAL_RANK=$rank TORCHELASTIC_RUN_ID=r "${tool[@]}" --run-dir "$folder" --rendezvous "$PWD/meet" $options "$@" t.tok.zst
-)
+  env RANK=$rank WORLD_SIZE=$size LOCAL_RANK=$rank TORCHELASTIC_RUN_ID=r "${tool[@]}" --run-dir "$folder" --rendezvous "$PWD/meet" $options "$@" t.tok.zst
+}
 tool=(pretrain -v -j1)
 
 # torchrun's variables; a file of a run that has died is no obstacle.
@@ -29,7 +29,8 @@ wait $!
 same by-torch
 said torch0.txt "gradients travel by NCCL"
 said torch0.txt "2 ranks (NCCL of the emulator)"
-[ ! -e meet ] && [ ! -e meet.1 ]
+[ ! -e meet ]
+[ ! -e meet.1 ]
 
 # Slurm's, with gradients cut too, in NCCL's order: right but for rounding.
 slurm() {  # RANK
@@ -54,12 +55,13 @@ refused 2 cpu.txt env RANK=0 WORLD_SIZE=2 LOCAL_RANK=0 pretrain -q --run-dir not
 said cpu.txt "ranks on GPUs"
 refused 2 rank.txt torch 2 2 nothing
 said rank.txt "RANK=2 is not below WORLD_SIZE=2"
-[ ! -e nothing ] && [ -z "$(ls meet* 2>/dev/null)" ]
+[ ! -e nothing ]
+[ -z "$(ls meet* 2>/dev/null)" ]
 
 # A rank that is killed ends the other within seconds.
 options=${options/--tokens 1280/--tokens 9600000}
+tool=(bash -c 'echo $$ >pid-$RANK; exec "$@"' bash pretrain -q -j1)
 torch 1 2 killed 2>killed1.txt &
-killed=$!
 torch 0 2 killed 2>killed0.txt &
 left=$!
 for ((tries = 0; tries < 600; ++tries)); do
@@ -67,7 +69,7 @@ for ((tries = 0; tries < 600; ++tries)); do
   sleep 0.1
 done
 begin=$SECONDS
-kill -KILL $killed
+kill -KILL "$(cat pid-1)"
 code=0
 wait $left || code=$?
 [ $code -eq 1 ] && [ $((SECONDS - begin)) -lt 10 ] || { echo "code $code after $((SECONDS - begin)) s"; cat killed0.txt; exit 1; }
