@@ -149,8 +149,6 @@ std::string obstacle_of(const std::vector<std::string>& libraries, const std::ve
 
 }  // namespace
 
-std::unique_ptr<ArenaExchange> Device::open_link(Collective&) { return nullptr; }
-
 std::unique_ptr<ArenaExchange> open_arena_exchange(Collective& ranks, Device& device) {
   if (ranks.size() > 1) {
     const DeviceLink link = device.link();
