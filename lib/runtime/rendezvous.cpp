@@ -165,7 +165,7 @@ class Rendezvous {
   const std::string name_;
   const Clock::time_point until_;
   std::chrono::milliseconds pause_ = kShortestPause;
-  std::string otherwise_;  ///< what was seen of another run
+  std::string otherwise_;                   ///< what was seen of another run
   std::optional<Clock::time_point> since_;  ///< of a process that runs on this machine
 };
 
