@@ -10,6 +10,7 @@
 #include "cuda/device.hpp"
 #include "cuda/gpu.hpp"
 #include "emulator/driver/emulated_driver.hpp"
+#include "errors.hpp"
 #include "lab.hpp"
 #include "parity.hpp"
 #include "support/catch.hpp"
@@ -19,21 +20,6 @@ using namespace gristmill::runtime;
 using namespace gristmill::runtime::test;
 
 namespace {
-
-std::string message_of(Kind kind, const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    CHECK(error.kind() == kind);
-    return error.what();
-  }
-  FAIL("no error");
-  return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 std::unique_ptr<Device> with_red_zones() {
   return cuda::open_gpu(emulator::emulated_driver(), emulator::add_gpu({}), "emu", {DType::f32, true});

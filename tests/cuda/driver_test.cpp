@@ -11,30 +11,17 @@
 #include "base/str.hpp"
 #include "cuda/driver/driver.hpp"
 #include "emulator/driver/emulated_driver.hpp"
+#include "errors.hpp"
 #include "runtime/cuda.hpp"
 #include "runtime/device.hpp"
 #include "support/catch.hpp"
 
 using namespace gristmill;
 using namespace gristmill::runtime;
+using namespace gristmill::runtime::test;
 using cuda::DevicePointer;
 
 namespace {
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    CHECK(error.kind() == Kind::device);
-    return error.what();
-  }
-  FAIL("no error");
-  return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 /// A table of functions with an emulated GPU's context, current on this thread.
 struct Emulated {

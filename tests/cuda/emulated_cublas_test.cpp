@@ -10,29 +10,16 @@
 #include "cuda/cublas/cublas.hpp"
 #include "emulator/cublas/emulated_cublas.hpp"
 #include "emulator/driver/emulated_driver.hpp"
+#include "errors.hpp"
 #include "support/catch.hpp"
 
 using namespace gristmill;
 using namespace gristmill::runtime::cuda;
+using namespace gristmill::runtime::test;
 
 namespace {
 
 constexpr int64_t kRows = 8, kCols = 4, kDepth = 16;
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    CHECK(error.kind() == Kind::device);
-    return error.what();
-  }
-  FAIL("no error");
-  return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 /// A product D = A·B (+ C + bias) of f32, column-major, on a GPU of its own; a test changes one thing.
 struct Bench {

@@ -12,29 +12,16 @@
 #include "cuda/nccl/rank.hpp"
 #include "emulator/driver/emulated_driver.hpp"
 #include "emulator/nccl/emulated_nccl.hpp"
+#include "errors.hpp"
 #include "support/catch.hpp"
 #include "support/thread_ranks.hpp"
 
 using namespace gristmill;
 using namespace gristmill::runtime;
+using namespace gristmill::runtime::test;
 using gristmill::test::run_ranks;
 
 namespace {
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    CHECK(error.kind() == Kind::device);
-    return error.what();
-  }
-  FAIL("no error");
-  return {};
-}
-
-bool contains(const std::string& text, const std::string& wanted) {
-  return text.find(wanted) != std::string::npos;
-}
 
 /// A rank as misuse needs it: functions and memory, and nothing that uses them in the right way.
 struct Bare {

@@ -14,6 +14,7 @@
 #include "cuda/library_products.hpp"
 #include "emulator/cublas/emulated_cublas.hpp"
 #include "emulator/driver/emulated_driver.hpp"
+#include "errors.hpp"
 #include "lab.hpp"
 #include "parity.hpp"
 #include "support/catch.hpp"
@@ -69,21 +70,6 @@ std::vector<Scenario> heads() {
   auto all = only(head_scenarios(), {"head", "head_backward"});
   std::erase_if(all, [](const Scenario& each) { return each.name.find("20000") != std::string::npos; });
   return all;
-}
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    CHECK(error.kind() == Kind::device);
-    return error.what();
-  }
-  FAIL("no error");
-  return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 /// A device whose table of cuBLASLt is the emulated one with something changed.

@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "cuda/device.hpp"
 #include "emulator/driver/emulated_driver.hpp"
+#include "errors.hpp"
 #include "lab.hpp"
 #include "parity.hpp"
 #include "runtime/backend.hpp"
@@ -17,21 +18,6 @@
 using namespace gristmill;
 using namespace gristmill::runtime;
 using namespace gristmill::runtime::test;
-
-namespace {
-
-std::string message_of(Kind kind, const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    CHECK(error.kind() == kind);
-    return error.what();
-  }
-  FAIL("no error");
-  return {};
-}
-
-}  // namespace
 
 TEST_CASE("recorded work is done when it is replayed, on what is there then", "[cuda]") {
   const auto device = open_parity_device(1);
